@@ -1,0 +1,46 @@
+/* Tensor formats: sizes, dequantising any of them, quantising the simple ones.
+ * Refuses nothing itself: callers check sizes against quant_bytes before they hand blocks in. */
+#ifndef INGLE_QUANT_QUANT_H
+#define INGLE_QUANT_QUANT_H
+
+#include "ingle.h"
+#include "quant/formats.h"
+
+typedef enum {
+#define QUANT_ENUM(NAME, lower, id, values, bytes) QUANT_##NAME = id,
+    QUANT_FORMATS(QUANT_ENUM, QUANT_ENUM)
+#undef QUANT_ENUM
+    QUANT_ID_END = 43 // ids are below this; not all of them are formats
+} quant_format;
+
+typedef struct {
+    const char *name;     // "Q4_0"
+    uint32_t id;          // in GGUF files
+    uint32_t values;      // a block
+    uint32_t bytes;       // a block
+    void (*dequantize)(const void *blocks, float *out, size_t n); // n: multiple of values
+    void (*quantize)(const float *in, void *blocks, size_t n);    // NULL if there is none yet
+} quant_traits;
+
+/* NULL if id is no format we know. */
+const quant_traits *quant_find(uint32_t id);
+
+/* A name for ids of removed or foreign formats too ("IQ4_KS (ik_llama.cpp)"), for errors; NULL if
+ * nobody we know uses the id. */
+const char *quant_foreign_name(uint32_t id);
+
+/* Bytes of n values; false if n is no multiple of the block or the size wraps. */
+bool quant_bytes(uint32_t id, uint64_t n, uint64_t *bytes);
+
+/* IEEE 754 half and bfloat16, round to nearest even; NaN stays NaN. */
+float quant_f16_to_f32(uint16_t h);
+uint16_t quant_f32_to_f16(float f);
+float quant_bf16_to_f32(uint16_t h);
+uint16_t quant_f32_to_bf16(float f);
+
+/* Activations: blocks of 32 int8 with one f32 scale each, d = max|x| / 127, q = round(x / d) to
+ * nearest even; sums[b] = sum of the block's q. n a multiple of 32 (the caller pads with zeros).
+ * Blocks of 32 because blocks of 64 and 7-bit values change what a real model says. */
+void quant_activations(const float *in, size_t n, int8_t *q, float *d, int32_t *sums);
+
+#endif
