@@ -1,38 +1,95 @@
 # ingle: native library, command line, tests. `make help` lists what there is to make.
 CC      ?= cc
+CXX     ?= c++
 AR      ?= ar
+PYTHON  ?= python3
 CFLAGS  ?= -O3 -g
+PREFIX  ?= /usr/local
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 # -ffp-contract=off: a*b+c rounds the same on every compiler, so recorded texts hold everywhere.
 FLAGS    = -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -pthread -MMD -MP $(CFLAGS) $(SAN)
 LIBS    := -lm -pthread
+# Each flavour (native, sanitized, covered, strict) has a folder of its own and leaves the others be.
 B       ?= build/native
 
 LIB_SRC := $(filter-out src/host/host_wasm.c,$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+ALL_OBJ := $(LIB_OBJ) $(CLI_OBJ) $(TESTS:%=%.o) $(B)/tests/support.o
 
-all: ingle libingle.a      ## the library and the command line
+all: ingle libingle.a      ## the command line and the library (what plain make does)
 
 libingle.a: $(B)/libingle.a
 	cp $< $@
 ingle: $(B)/ingle
 	cp $< $@
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) -c $< -o $@
-$(B)/libingle.a: $(LIB_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
-$(B)/ingle: $(CLI_OBJ) $(B)/libingle.a
-	$(CC) $(FLAGS) $^ -o $@ $(LIBS)
+$(B)/libingle.a: $(LIB_OBJ) $(B)/sources
+	rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
+$(B)/ingle: $(CLI_OBJ) $(B)/libingle.a $(B)/sources
+	$(CC) $(FLAGS) $(CLI_OBJ) $(B)/libingle.a -o $@ $(LIBS)
 $(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.o $(B)/libingle.a
 	$(CC) $(FLAGS) $^ -o $@ $(LIBS)
 
-clean:                     ## remove what was built
+# Two stamps, rewritten only when they change: other flags rebuild everything, and a source that
+# was added or taken away rebuilds the archive.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(FLAGS)' | cmp -s - $@ || echo '$(CC) $(FLAGS)' > $@
+$(B)/sources: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIB_SRC) $(CLI_OBJ)' | cmp -s - $@ || echo '$(LIB_SRC) $(CLI_OBJ)' > $@
+FORCE:
+
+test: all check            ## builds and runs every test; the last line is the total
+
+check: $(B)/ingle $(B)/libingle.a $(TESTS)
+	+@INGLE_BUILD='$(B)' CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' MAKE='$(MAKE)' \
+	    $(PYTHON) tools/run_tests.py
+
+sanitize:                  ## the same tests under address and undefined-behaviour sanitizers
+	+@$(MAKE) --no-print-directory check B=build/san CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+	    SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
+
+strict:                    ## every C file with -Werror, by gcc and by clang where they are found
+	+@n=0; for cc in gcc clang-19 clang; do \
+	    command -v $$cc >/dev/null || continue; \
+	    [ $$cc = clang ] && command -v clang-19 >/dev/null && continue; \
+	    $(MAKE) --no-print-directory objects B=build/strict-$$cc CC=$$cc WERROR=-Werror || exit 1; \
+	    echo "strict: $$cc: no warnings"; n=1; \
+	done; [ $$n = 1 ] || { echo "strict: neither gcc nor clang found"; exit 1; }
+
+objects: $(ALL_OBJ)
+
+coverage:                  ## line coverage of src/ by the tests, per file and in all
+	@find build/cov -name '*.gcda' -exec rm -f {} + 2>/dev/null || true
+	+@$(MAKE) --no-print-directory check B=build/cov CC=gcc CFLAGS='-O0 -g' SAN='--coverage'
+	@$(PYTHON) tools/coverage.py build/cov
+
+demo: all                  ## fetches a small model (98 MB, once) and asks it a question
+	@$(PYTHON) tools/get_model.py
+	./ingle run -p "Why is the sky blue?"
+
+install: all               ## into PREFIX (default /usr/local); DESTDIR is respected
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
+	install -m 755 ingle $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 libingle.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 include/ingle.h $(DESTDIR)$(PREFIX)/include/
+
+format-check:              ## shows where clang-format-19 would write it otherwise (a hint, no rule)
+	@command -v clang-format-19 >/dev/null || { echo "format-check: no clang-format-19"; exit 0; }; \
+	    clang-format-19 --dry-run $$(git ls-files '*.c' '*.h') 2>&1 | grep -c 'Wclang-format' || true
+
+clean:                     ## removes what was built
 	rm -rf build ingle libingle.a
 
--include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all clean
+help:                      ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.PHONY: all test check sanitize strict objects coverage demo install format-check clean help FORCE
 .SECONDARY:
