@@ -40,6 +40,8 @@ uint16_t quant_f32_to_bf16(float f);
 
 /* Activations: blocks of 32 int8 with one f32 scale each, d = max|x| / 127, q = round(x / d) to
  * nearest even; sums[b] = sum of the block's q. n a multiple of 32 (the caller pads with zeros).
+ * A block with a NaN or infinity gets d = NaN and q = 0, so that what is computed from it is NaN
+ * too; one whose d would be subnormal gets d = 0 and q = 0.
  * Blocks of 32 because blocks of 64 and 7-bit values change what a real model says. */
 void quant_activations(const float *in, size_t n, int8_t *q, float *d, int32_t *sums);
 
