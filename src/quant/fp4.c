@@ -31,7 +31,7 @@ static float half_of_ue4m3(uint8_t code)
         return 0;
     if (exponent == 0)
         return (float)mantissa * 0x1p-10f;
-    return float_of_bits((exponent - 7 - 1 + 127) << 23 | mantissa << 20);
+    return float_of_bits((exponent + (127 - 7 - 1)) << 23 | mantissa << 20);
 }
 
 void dequantize_nvfp4(const void *blocks, float *restrict out, size_t n)

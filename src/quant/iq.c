@@ -42,7 +42,7 @@ static void put_iq2(float *restrict out, uint16_t point, unsigned signs, float s
         out[i] = signed_by(scale * levels[point >> 2 * i & 3], signs, i);
 }
 
-static float iq2_scale(float d, unsigned s)
+static float iq2_scale(float d, int s)
 {
     return d * (0.5f + (float)s) * 0.25f;
 }
@@ -55,7 +55,7 @@ void dequantize_iq2_xxs(const void *blocks, float *restrict out, size_t n)
             const uint8_t *run = b + 2 + 8 * (k / 4);
             const uint32_t rest = load_u32(run + 4);
             put_iq2(out + 8 * k, quant_grid_iq2_xxs[run[k % 4]], eight_signs(rest >> 7 * (k % 4)),
-                    iq2_scale(d, rest >> 28));
+                    iq2_scale(d, (int)(rest >> 28)));
         }
     }
 }
@@ -66,7 +66,7 @@ void dequantize_iq2_xs(const void *blocks, float *restrict out, size_t n)
         const float d = load_f16(b);
         for (int k = 0; k < OCTETS; k++) {
             const unsigned q = load_u16(b + 2 + 2 * k);
-            const unsigned s = b[66 + k / 4] >> 4 * (k / 2 % 2) & 15u;
+            const int s = b[66 + k / 4] >> 4 * (k / 2 % 2) & 15;
             put_iq2(out + 8 * k, quant_grid_iq2_xs[q & 511], eight_signs(q >> 9), iq2_scale(d, s));
         }
     }
@@ -79,7 +79,7 @@ void dequantize_iq2_s(const void *blocks, float *restrict out, size_t n)
         const uint8_t *q = b + 2, *signs = b + 34, *qh = b + 66, *scales = b + 74;
         for (int k = 0; k < OCTETS; k++) {
             const int index = q[k] | (qh[k / 4] >> 2 * (k % 4) & 3) << 8;
-            const unsigned s = scales[k / 4] >> 4 * (k / 2 % 2) & 15u;
+            const int s = scales[k / 4] >> 4 * (k / 2 % 2) & 15;
             put_iq2(out + 8 * k, quant_grid_iq2_s[index], signs[k], iq2_scale(d, s));
         }
     }
@@ -119,7 +119,8 @@ void dequantize_iq3_s(const void *blocks, float *restrict out, size_t n)
         for (int k = 0; k < 64; k++) {
             const int index = q[k] | (qh[k / 8] >> k % 8 & 1) << 8;
             const int s = scales[k / 16] >> 4 * (k / 8 % 2) & 15;
-            put_iq3(out + 4 * k, quant_grid_iq3_s[index], levels, signs[k / 2] >> 4 * (k % 2) & 15u,
+            const unsigned four_signs = (unsigned)(signs[k / 2] >> 4 * (k % 2) & 15);
+            put_iq3(out + 4 * k, quant_grid_iq3_s[index], levels, four_signs,
                     d * (float)(2 * s + 1));
         }
     }
