@@ -366,6 +366,7 @@ typedef struct {
     size_t n_stops;
     bool ignore_eos;           // end tokens are forbidden
     bool special;              // control tokens appear in the text
+    bool logprobs;             // ingle_part.logprob is wanted (a pass over the logits a token)
 } ingle_generate_options;
 
 /* A step of an answer. text may be empty while a character or a possible stop string is open. */
@@ -373,7 +374,7 @@ typedef struct {
     const char *text;   // [n_text], valid until the next call
     size_t n_text;
     int32_t id;         // the token chosen in this step; -1 when the step chose none
-    float logprob;      // of that token, before sampling settings
+    float logprob;      // of that token, before sampling settings; 0 unless asked for
     ingle_stop stop;    // anything but NONE: this is the last part (its text counts)
 } ingle_part;
 

@@ -1,0 +1,42 @@
+/* The CPU backend: runs a graph for one session. Owns the KV cache, activations, logits and
+ * threads; borrows the graph. Refuses at opening what no kernel here computes, by name. */
+#ifndef INGLE_CPU_CPU_H
+#define INGLE_CPU_CPU_H
+
+#include "graph/graph.h"
+
+enum { CPU_HEAD_ROWS = 8 }; // rows of logits at once: enough to share the head's unpacking
+
+typedef struct {
+    uint32_t n_ctx, n_batch, n_threads; // all > 0
+    uint32_t k_format, v_format;        // quant ids of the cache: F16, Q8_0 or Q4_0
+    const char *path;                   // highest allowed: "ref", "portable"; NULL = the best
+} cpu_options;
+
+typedef struct cpu cpu;
+
+ingle_status cpu_open(cpu **out, const graph *g, const cpu_options *opt, const ingle_allocator *a,
+                      ingle_error *err);
+void cpu_close(cpu *c);
+
+/* What cpu_open would take. ERR_USAGE: no such path; ERR_UNSUPPORTED: a cache format that the
+ * heads' length does not fit. */
+typedef struct {
+    uint64_t kv, scratch;
+    const char *path; // the one that will run
+} cpu_needs;
+
+ingle_status cpu_plan(const graph *g, const cpu_options *opt, cpu_needs *out, ingle_error *err);
+
+/* Computes tokens ids [n], 1 <= n <= n_batch, at positions first ... first + n - 1, up to what the
+ * head reads; the cache must hold positions below `first`. */
+void cpu_run(cpu *c, const int32_t *ids, size_t n, size_t first);
+
+/* Logits [n_rows, n_vocab] of tokens row ... row + n_rows - 1 of the last run, n_rows <=
+ * CPU_HEAD_ROWS; valid until the next call. */
+const float *cpu_head(cpu *c, size_t row, size_t n_rows);
+
+const char *cpu_path(const cpu *c);
+uint32_t cpu_threads(const cpu *c);
+
+#endif

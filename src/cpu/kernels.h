@@ -1,0 +1,68 @@
+/* The kernel table: what one thread computes. Filled by cpu_ref.c (the definition of each), then
+ * overridden by faster paths, one fill function a path in CPU_PATHS. */
+#ifndef INGLE_CPU_KERNELS_H
+#define INGLE_CPU_KERNELS_H
+
+#include "graph/graph.h"
+#include "quant/quant.h"
+
+/* Slowest to fastest; a path fills in what it does better than those before it. */
+#define CPU_PATHS(X) \
+    X(ref)           \
+    X(portable)
+
+/* The inputs of a linear: n_tokens rows of `cols` values, as floats and, if the kernel asks for
+ * them, as int8 in blocks of 32 (see quant_activations). */
+typedef struct {
+    size_t n_tokens, cols;
+    const float *f;      // [n_tokens][f_stride]
+    size_t f_stride;
+    const int8_t *q;     // [n_tokens][q_stride], q_stride = cols rounded up to 32
+    const float *d;      // [n_tokens][q_stride / 32]
+    const int32_t *sums; // the same
+    size_t q_stride;
+} cpu_rows;
+
+/* y[t * y_stride + r] = W[row + r, :] . x[t, :] for r < n_rows and all tokens.
+ * scratch: 64-byte aligned, CPU_ROW_SCRATCH bytes a column of W. */
+typedef void cpu_matmul_fn(const graph_tensor *w, size_t row, size_t n_rows, const cpu_rows *x,
+                           float *y, size_t y_stride, void *scratch);
+
+enum { CPU_ROW_SCRATCH = 8 };
+
+/* One layer's cache and what a query needs of it. Rows [n_ctx] of n_kv_heads * d_head values. */
+typedef struct {
+    const uint8_t *k, *v;
+    size_t k_row, v_row;   // bytes a position
+    size_t k_head, v_head; // bytes a head within a row
+    const quant_traits *k_format, *v_format;
+    uint32_t n_heads, n_kv_heads, d_head;
+    float scale;
+} cpu_cache;
+
+/* out [group, d_head] = attention of the `group` query heads q [group, d_head] that share kv_head,
+ * over positions first ... last. scratch: group * (last - first + 1) + d_head floats. */
+typedef void cpu_attend_fn(const cpu_cache *c, uint32_t kv_head, const float *q, size_t first,
+                           size_t last, float *out, float *scratch);
+
+typedef struct {
+    const char *name;
+    cpu_matmul_fn *matmul[QUANT_ID_END];
+    bool reads_int8[QUANT_ID_END]; // does matmul[format] read x->q, d, sums?
+    void (*norm)(const graph_norm *n, const float *weight, const float *bias, const float *x,
+                 float *y, size_t width);
+    /* x [d_head] in place; cos_sin [n_rot / 2][2], scaled already */
+    void (*rotate)(const graph_rope *r, const float *cos_sin, float *x);
+    cpu_attend_fn *attend;
+    /* out[i] = act(gate[i]) * up[i] */
+    void (*gate)(graph_epilogue kind, const float *gate, const float *up, float *out, size_t n);
+} cpu_kernels;
+
+#define CPU_DECLARE_FILL(path) void cpu_fill_##path(cpu_kernels *k);
+CPU_PATHS(CPU_DECLARE_FILL)
+#undef CPU_DECLARE_FILL
+
+/* Fills in all paths up to `highest` (NULL = all); false if it is no path's name. */
+bool cpu_select(cpu_kernels *k, const char *highest);
+
+#endif

@@ -1,0 +1,38 @@
+/* What the core asks of a host: files as memory, threads, time. One implementation is linked:
+ * host_posix.c natively. Nothing else in src/ touches a file, a clock or a thread. */
+#ifndef INGLE_HOST_HOST_H
+#define INGLE_HOST_HOST_H
+
+#include "ingle.h"
+
+/* A file mapped read-only. Its pages are the file's own, so they cost no memory of ours. */
+typedef struct {
+    const uint8_t *bytes; // [size], never NULL while mapped
+    uint64_t size;
+} host_file;
+
+ingle_status host_file_map(host_file *out, const char *path, ingle_error *err);
+void host_file_unmap(host_file *f); // {0} is a no-op
+
+/* Threads. start returns NULL when the system gives none; the caller goes on with fewer. */
+typedef struct host_thread host_thread;
+
+host_thread *host_thread_start(void (*run)(void *arg), void *arg);
+void host_thread_join(host_thread *t); // NULL is a no-op
+
+/* Sleeps while *address == value, at most until a wake (it may also return early); wakes all. */
+void host_wait(uint32_t *address, uint32_t value);
+void host_wake(uint32_t *address);
+void host_relax(void); // one turn of a spin loop
+
+uint32_t host_core_count(void); // physical cores this process may use, >= 1
+double host_now_ms(void);       // monotonic
+
+/* Local time, for templates that print the date. */
+typedef struct {
+    int year, month, day, hour, minute, second; // month, day from 1
+} host_date;
+
+host_date host_local_date(void);
+
+#endif

@@ -1,0 +1,176 @@
+/* The host contract over POSIX and, where Linux has better, Linux. */
+#include "host/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
+
+#include "base/error.h"
+
+ingle_status host_file_map(host_file *out, const char *path, ingle_error *err)
+{
+    *out = (host_file){0};
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, INGLE_ERR_IO, "%.150s: %s", path, strerror(errno));
+    struct stat st;
+    ingle_status status = INGLE_OK;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        status = error_set(err, INGLE_ERR_IO, "%.150s: not a regular file", path);
+    } else if (st.st_size == 0) {
+        status = error_set(err, INGLE_ERR_FORMAT, "%.150s: the file is empty", path);
+    } else if ((uint64_t)st.st_size > SIZE_MAX / 2) {
+        status = error_set(err, INGLE_ERR_MEMORY, "%.150s: %lld bytes are more than can be mapped",
+                           path, (long long)st.st_size);
+    } else {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED)
+            status = error_set(err, INGLE_ERR_IO, "%.150s: cannot map: %s", path, strerror(errno));
+        else
+            *out = (host_file){p, (uint64_t)st.st_size};
+    }
+    close(fd);
+    return status;
+}
+
+void host_file_unmap(host_file *f)
+{
+    if (f->bytes)
+        munmap((void *)(uintptr_t)f->bytes, (size_t)f->size);
+    *f = (host_file){0};
+}
+
+/* ---- threads ------------------------------------------------------------------------------ */
+
+struct host_thread {
+    pthread_t id;
+    void (*run)(void *arg);
+    void *arg;
+};
+
+static void *thread_main(void *arg)
+{
+    host_thread *t = arg;
+    t->run(t->arg);
+    return NULL;
+}
+
+host_thread *host_thread_start(void (*run)(void *arg), void *arg)
+{
+    host_thread *t = malloc(sizeof *t);
+    if (!t)
+        return NULL;
+    t->run = run;
+    t->arg = arg;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 256 * 1024); // kernels keep their buffers in the session
+    const int failed = pthread_create(&t->id, &attr, thread_main, t);
+    pthread_attr_destroy(&attr);
+    if (failed) {
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void host_thread_join(host_thread *t)
+{
+    if (!t)
+        return;
+    pthread_join(t->id, NULL);
+    free(t);
+}
+
+void host_wait(uint32_t *address, uint32_t value)
+{
+#ifdef __linux__
+    syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+#else
+    (void)address, (void)value;
+    const struct timespec nap = {0, 50 * 1000}; // no futex: poll
+    nanosleep(&nap, NULL);
+#endif
+}
+
+void host_wake(uint32_t *address)
+{
+#ifdef __linux__
+    syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+#else
+    (void)address;
+#endif
+}
+
+void host_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#ifdef __linux__
+/* Two hardware threads of one core name the same first sibling; counting first siblings counts
+ * cores. */
+static bool is_first_sibling(int cpu)
+{
+    char path[96];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+    FILE *f = fopen(path, "r");
+    int first = cpu;
+    if (f) {
+        if (fscanf(f, "%d", &first) != 1)
+            first = cpu;
+        fclose(f);
+    }
+    return first == cpu;
+}
+#endif
+
+uint32_t host_core_count(void)
+{
+#ifdef __linux__
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+        uint32_t cores = 0;
+        for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+            cores += CPU_ISSET(cpu, &allowed) && is_first_sibling((int)cpu);
+        // A process pinned to second siblings alone still has those.
+        return cores ? cores : (uint32_t)CPU_COUNT(&allowed);
+    }
+#endif
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+/* ---- time --------------------------------------------------------------------------------- */
+
+double host_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+host_date host_local_date(void)
+{
+    const time_t now = time(NULL);
+    struct tm t;
+    if (!localtime_r(&now, &t))
+        return (host_date){1970, 1, 1, 0, 0, 0};
+    return (host_date){t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec};
+}

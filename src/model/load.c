@@ -1,0 +1,134 @@
+/* A model from a stream: the header, then each tensor's bytes straight to where they will live. */
+#include "base/error.h"
+#include "file/stream.h"
+#include "model/model.h"
+
+enum { TENSOR_ALIGN = 64 }; // a cache line: what vector loads like best
+
+struct ingle_loader {
+    ingle_allocator allocator;
+    ingle_model *model; // until taken
+    stream *stream;
+    ingle_error failed; // sticky
+};
+
+static uint64_t padded(uint64_t bytes)
+{
+    return (bytes + TENSOR_ALIGN - 1) / TENSOR_ALIGN * TENSOR_ALIGN;
+}
+
+static ingle_status take_header(void *user, const gguf *g, ingle_error *err)
+{
+    ingle_model *m = ((ingle_loader *)user)->model;
+    if (g->n_parts > 1)
+        return error_set(err, INGLE_ERR_UNSUPPORTED, "one part of a split set of %u files",
+                         g->n_parts);
+    uint64_t bytes = TENSOR_ALIGN;
+    for (size_t i = 0; i < g->n_tensors; i++)
+        if (!u64_add(bytes, padded(g->tensors[i].bytes), &bytes))
+            bytes = UINT64_MAX;
+    if (bytes > SIZE_MAX / 2)
+        return error_set(err, INGLE_ERR_MEMORY, "the weights take %llu bytes",
+                         (unsigned long long)bytes);
+    m->streamed = mem_alloc(&m->allocator, (size_t)bytes);
+    m->data = arena_zero(&m->memory, g->n_tensors, sizeof *m->data);
+    if (!m->streamed || !m->data)
+        return error_memory(err, (size_t)bytes, "the weights");
+    uint8_t *at = m->streamed;
+    at += (TENSOR_ALIGN - (uintptr_t)at % TENSOR_ALIGN) % TENSOR_ALIGN;
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        m->data[i] = at;
+        at += padded(g->tensors[i].bytes);
+    }
+    return INGLE_OK;
+}
+
+static ingle_status take_data(void *user, const gguf_tensor *t, uint64_t at, const uint8_t *bytes,
+                              size_t n, ingle_error *err)
+{
+    (void)err;
+    ingle_loader *l = user;
+    const size_t index = (size_t)(t - stream_header(l->stream)->tensors);
+    if (n)
+        memcpy((uint8_t *)(uintptr_t)l->model->data[index] + at, bytes, n);
+    return INGLE_OK;
+}
+
+ingle_status ingle_loader_open(ingle_loader **out, const ingle_model_options *opt, ingle_error *err)
+{
+    *out = NULL;
+    error_clear(err);
+    const ingle_allocator a = opt ? opt->allocator : (ingle_allocator){0};
+    ingle_loader *l = mem_zero(&a, 1, sizeof *l);
+    if (!l)
+        return error_memory(err, sizeof *l, "a loader");
+    l->allocator = a;
+    const stream_sink sink = {l, take_header, take_data};
+    ingle_status status = model_create(&l->model, opt, err);
+    if (status == INGLE_OK)
+        status = stream_open(&l->stream, &sink, &a, err);
+    if (status != INGLE_OK) {
+        ingle_model_close(l->model);
+        mem_free(&a, l);
+        return status;
+    }
+    *out = l;
+    return INGLE_OK;
+}
+
+static ingle_status fail(ingle_loader *l, ingle_status status, ingle_error *err)
+{
+    l->failed.status = status;
+    if (err)
+        *err = l->failed;
+    return status;
+}
+
+ingle_status ingle_loader_feed(ingle_loader *l, const void *bytes, size_t n, ingle_error *err)
+{
+    error_clear(err);
+    if (!l->model && l->failed.status == INGLE_OK)
+        return error_set(err, INGLE_ERR_USAGE, "the model was taken already");
+    if (l->failed.status == INGLE_OK)
+        stream_feed(l->stream, bytes, n, &l->failed);
+    return fail(l, l->failed.status, err);
+}
+
+uint64_t ingle_loader_total(const ingle_loader *l)
+{
+    return l->stream ? stream_total(l->stream) : 0;
+}
+
+ingle_status ingle_loader_take(ingle_loader *l, ingle_model **out, ingle_error *err)
+{
+    *out = NULL;
+    error_clear(err);
+    if (!l->model && l->failed.status == INGLE_OK)
+        return error_set(err, INGLE_ERR_USAGE, "the model was taken already");
+    ingle_status status = l->failed.status;
+    if (status == INGLE_OK)
+        status = stream_end(l->stream, &l->failed);
+    if (status == INGLE_OK)
+        l->model->file = *stream_header(l->stream);
+    if (status == INGLE_OK)
+        status = model_finish(l->model, &l->failed);
+    if (status != INGLE_OK)
+        return fail(l, status, err);
+    *out = l->model;
+    (*out)->stream = l->stream; // the header's bytes and tables stay the stream's
+    l->model = NULL;
+    l->stream = NULL;
+    return INGLE_OK;
+}
+
+void ingle_loader_close(ingle_loader *l)
+{
+    if (!l)
+        return;
+    const ingle_allocator a = l->allocator;
+    if (l->model)
+        l->model->file = (gguf){0}; // the stream's own, perhaps lent by a take that failed
+    ingle_model_close(l->model);
+    stream_close(l->stream);
+    mem_free(&a, l);
+}

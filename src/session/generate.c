@@ -1,0 +1,234 @@
+/* Generation: sync the prompt, then one token a step through the sampler, with text that never
+ * holds half a character or a piece of a stop string. */
+#include <math.h>
+#include <stdatomic.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "session/session.h"
+
+struct ingle_generation {
+    ingle_session *session;
+    ingle_sampler *sampler;
+    ingle_detokenizer *detokenizer;
+    ingle_text held;  // text that may be the start of a stop string
+    ingle_text shown; // the part given out
+    str *stops;       // [n_stops], texts behind them in the same block
+    size_t n_stops;
+    int32_t pending;  // chosen but not yet on the timeline; -1 = none
+    uint32_t left;    // tokens that may still be chosen
+    bool ignore_eos, logprobs, ended;
+    atomic_bool cancelled;
+};
+
+static ingle_status copy_stops(ingle_generation *g, const ingle_generate_options *opt, ingle_error *err)
+{
+    size_t bytes = size_mul(opt->n_stops, sizeof *g->stops);
+    for (size_t i = 0; i < opt->n_stops; i++)
+        bytes = size_add(bytes, strlen(opt->stops[i]));
+    if (opt->n_stops == 0)
+        return INGLE_OK;
+    g->stops = mem_alloc(&g->session->model->allocator, bytes);
+    if (!g->stops)
+        return error_memory(err, bytes, "stop strings");
+    char *text = (char *)(g->stops + opt->n_stops);
+    for (size_t i = 0; i < opt->n_stops; i++) {
+        const size_t n = strlen(opt->stops[i]);
+        if (n == 0)
+            continue; // an empty stop string stops nothing
+        memcpy(text, opt->stops[i], n);
+        g->stops[g->n_stops++] = (str){text, n};
+        text += n;
+    }
+    return INGLE_OK;
+}
+
+/* The vocabulary's end tokens as biases behind the caller's own: forbidden. */
+static ingle_status open_sampler(ingle_generation *g, const ingle_generate_options *opt,
+                                 ingle_error *err)
+{
+    const ingle_model *m = g->session->model;
+    ingle_sampling sampling;
+    if (opt->has_sampling)
+        sampling = opt->sampling;
+    else
+        ingle_sampling_init(&sampling);
+    if (!opt->ignore_eos)
+        return ingle_sampler_open(&g->sampler, m, &sampling, err);
+    size_t n_ends = 0;
+    for (uint32_t id = 0; id < m->info.n_vocab; id++)
+        n_ends += ingle_token_is_end(m, (int32_t)id);
+    const size_t n = sampling.n_logit_bias;
+    ingle_logit_bias *bias = mem_alloc(&m->allocator, size_mul(n + n_ends, sizeof *bias));
+    if (!bias)
+        return error_memory(err, size_mul(n + n_ends, sizeof *bias), "logit biases");
+    if (n)
+        memcpy(bias, sampling.logit_bias, n * sizeof *bias);
+    size_t at = n;
+    for (uint32_t id = 0; id < m->info.n_vocab; id++)
+        if (ingle_token_is_end(m, (int32_t)id))
+            bias[at++] = (ingle_logit_bias){(int32_t)id, -INFINITY};
+    sampling.logit_bias = bias;
+    sampling.n_logit_bias = at;
+    const ingle_status status = ingle_sampler_open(&g->sampler, m, &sampling, err);
+    mem_free(&m->allocator, bias);
+    return status;
+}
+
+ingle_status ingle_generation_open(ingle_generation **out, ingle_session *s, const int32_t *prompt,
+                                   size_t n, const ingle_generate_options *opt, ingle_error *err)
+{
+    const ingle_generate_options zero = {0};
+    *out = NULL;
+    error_clear(err);
+    if (!opt)
+        opt = &zero;
+    ingle_generation *g = mem_zero(&s->model->allocator, 1, sizeof *g);
+    if (!g)
+        return error_memory(err, sizeof *g, "a generation");
+    g->session = s;
+    g->pending = -1;
+    g->left = opt->n_predict ? opt->n_predict : UINT32_MAX;
+    g->ignore_eos = opt->ignore_eos;
+    g->logprobs = opt->logprobs;
+    g->held.allocator = g->shown.allocator = s->model->allocator;
+    ingle_status status = copy_stops(g, opt, err);
+    if (status == INGLE_OK)
+        status = open_sampler(g, opt, err);
+    if (status == INGLE_OK)
+        status = ingle_detokenizer_open(&g->detokenizer, s->model,
+                                        opt->special ? INGLE_PARSE_SPECIAL : 0, err);
+    if (status == INGLE_OK)
+        status = ingle_session_sync(s, prompt, n, NULL, err);
+    for (size_t i = 0; status == INGLE_OK && i < n; i++)
+        ingle_sampler_accept(g->sampler, prompt[i]);
+    if (status == INGLE_OK)
+        *out = g;
+    else
+        ingle_generation_close(g);
+    return status;
+}
+
+void ingle_generation_close(ingle_generation *g)
+{
+    if (!g)
+        return;
+    const ingle_allocator *a = &g->session->model->allocator;
+    ingle_sampler_close(g->sampler);
+    ingle_detokenizer_close(g->detokenizer);
+    ingle_text_free(&g->held);
+    ingle_text_free(&g->shown);
+    mem_free(a, g->stops);
+    mem_free(a, g);
+}
+
+void ingle_generation_cancel(ingle_generation *g)
+{
+    atomic_store(&g->cancelled, true);
+}
+
+/* ---- stop strings ----------------------------------------------------------------------------- */
+
+/* Where the first whole stop string begins in held, or held.n. */
+static size_t find_stop(const ingle_generation *g)
+{
+    for (size_t at = 0; at < g->held.n; at++)
+        for (size_t i = 0; i < g->n_stops; i++)
+            if (str_starts((str){g->held.bytes + at, g->held.n - at}, g->stops[i]))
+                return at;
+    return g->held.n;
+}
+
+/* How many bytes of held can be shown: all before the earliest place where a stop string may have
+ * begun. */
+static size_t safe_length(const ingle_generation *g)
+{
+    for (size_t at = 0; at < g->held.n; at++)
+        for (size_t i = 0; i < g->n_stops; i++)
+            if (str_starts(g->stops[i], (str){g->held.bytes + at, g->held.n - at}))
+                return at;
+    return g->held.n;
+}
+
+/* Moves the first n held bytes to what is shown in this step. */
+static ingle_status give(ingle_generation *g, size_t n, ingle_part *part, ingle_error *err)
+{
+    if (n == 0)
+        return INGLE_OK;
+    if (!text_add(&g->shown, g->held.bytes, n))
+        return error_memory(err, n, "text");
+    memmove(g->held.bytes, g->held.bytes + n, g->held.n - n);
+    g->held.n -= n;
+    part->text = g->shown.bytes;
+    part->n_text = g->shown.n;
+    return INGLE_OK;
+}
+
+/* Adds the text of id (-1: the end) and gives out what is certain. */
+static ingle_status show(ingle_generation *g, int32_t id, ingle_part *part, ingle_error *err)
+{
+    const char *text;
+    size_t n;
+    ingle_status status = ingle_detokenizer_push(g->detokenizer, id, &text, &n, err);
+    if (status != INGLE_OK)
+        return status;
+    if (n && !text_add(&g->held, text, n))
+        return error_memory(err, n, "text");
+    const size_t stop = find_stop(g);
+    if (stop < g->held.n) {
+        part->stop = INGLE_STOP_TEXT;
+        return give(g, stop, part, err);
+    }
+    return give(g, id < 0 ? g->held.n : safe_length(g), part, err);
+}
+
+static ingle_status end(ingle_generation *g, ingle_stop stop, ingle_part *part, ingle_error *err)
+{
+    g->ended = true;
+    const ingle_status status = show(g, -1, part, err);
+    if (part->stop == INGLE_STOP_NONE)
+        part->stop = stop;
+    return status;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------ */
+
+ingle_status ingle_generation_next(ingle_generation *g, ingle_part *part, ingle_error *err)
+{
+    ingle_session *s = g->session;
+    error_clear(err);
+    *part = (ingle_part){.text = "", .id = -1};
+    g->shown.n = 0;
+    if (g->ended)
+        return error_set(err, INGLE_ERR_USAGE, "the answer has ended");
+    if (atomic_load(&g->cancelled))
+        return end(g, INGLE_STOP_CANCEL, part, err);
+    if (g->left == 0)
+        return end(g, INGLE_STOP_LENGTH, part, err);
+    if (g->pending >= 0) {
+        if (s->length == s->n_ctx)
+            return end(g, INGLE_STOP_LENGTH, part, err);
+        const ingle_status status = ingle_session_append(s, &g->pending, 1, err);
+        if (status != INGLE_OK)
+            return status;
+        g->pending = -1;
+    }
+    int32_t id;
+    ingle_status status = ingle_sampler_pick(g->sampler, s->logits, &id, err);
+    if (status != INGLE_OK)
+        return status;
+    ingle_sampler_accept(g->sampler, id);
+    g->pending = id;
+    g->left--;
+    part->id = id;
+    if (g->logprobs)
+        part->logprob = ingle_logprob(s->logits, s->model->info.n_vocab, id);
+    if (!g->ignore_eos && ingle_token_is_end(s->model, id))
+        return end(g, INGLE_STOP_EOS, part, err);
+    status = show(g, id, part, err);
+    if (status == INGLE_OK && part->stop != INGLE_STOP_NONE)
+        g->ended = true;
+    if (status == INGLE_OK && !g->ended && g->left == 0)
+        status = end(g, INGLE_STOP_LENGTH, part, err);
+    return status;
+}

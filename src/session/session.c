@@ -1,0 +1,240 @@
+/* A session: one timeline of tokens, its backend, its logits. Keeps the timeline and the backend's
+ * cache in step: the cache holds exactly the tokens in ids, whatever failed or was cancelled. */
+#include "session/session.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "quant/quant.h"
+
+enum { DEFAULT_MAX_CTX = 4096, DEFAULT_BATCH = 256, MAX_CTX = 1 << 22, MAX_THREADS = 256 };
+
+static uint32_t kv_format(ingle_kv_type type)
+{
+    return type == INGLE_KV_Q8_0 ? QUANT_Q8_0 : type == INGLE_KV_Q4_0 ? QUANT_Q4_0 : QUANT_F16;
+}
+
+/* The options with every 0 replaced by what it stands for. */
+static ingle_status resolve(const ingle_model *m, const ingle_session_options *opt,
+                            cpu_options *out, ingle_error *err)
+{
+    const ingle_session_options zero = {0};
+    const ingle_session_options *o = opt ? opt : &zero;
+    if (m->runnable.status != INGLE_OK) {
+        if (err)
+            *err = m->runnable;
+        return m->runnable.status;
+    }
+    if (o->backend == INGLE_BACKEND_GPU)
+        return error_set(err, INGLE_ERR_DEVICE, "this build of ingle has no GPU backend");
+    uint32_t n_ctx = o->n_ctx;
+    if (n_ctx == 0) {
+        n_ctx = m->info.n_ctx_train ? m->info.n_ctx_train : DEFAULT_MAX_CTX;
+        n_ctx = n_ctx < DEFAULT_MAX_CTX ? n_ctx : DEFAULT_MAX_CTX;
+    }
+    if (n_ctx > MAX_CTX)
+        return error_set(err, INGLE_ERR_USAGE, "a context of %u tokens; %d at most", n_ctx, MAX_CTX);
+    uint32_t n_batch = o->n_batch ? o->n_batch : DEFAULT_BATCH;
+    n_batch = n_batch < n_ctx ? n_batch : n_ctx;
+    uint32_t n_threads = o->n_threads ? o->n_threads : host_core_count();
+    n_threads = n_threads < MAX_THREADS ? n_threads : MAX_THREADS;
+    *out = (cpu_options){n_ctx, n_batch, n_threads, kv_format(o->kv_k), kv_format(o->kv_v), o->cpu};
+    return INGLE_OK;
+}
+
+ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_options *opt,
+                                  ingle_memory *out, ingle_error *err)
+{
+    *out = (ingle_memory){0};
+    error_clear(err);
+    cpu_options o;
+    cpu_needs needs;
+    ingle_status status = resolve(m, opt, &o, err);
+    if (status == INGLE_OK)
+        status = cpu_plan(&m->graph, &o, &needs, err);
+    if (status != INGLE_OK)
+        return status;
+    *out = (ingle_memory){.weights = m->info.weight_bytes,
+                          .kv = needs.kv,
+                          .scratch = needs.scratch + sizeof(int32_t) * (uint64_t)o.n_ctx,
+                          .tables = m->tables_bytes,
+                          .n_ctx = o.n_ctx,
+                          .n_threads = o.n_threads,
+                          .cpu = needs.path};
+    return INGLE_OK;
+}
+
+ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
+                                const ingle_session_options *opt, ingle_error *err)
+{
+    *out = NULL;
+    error_clear(err);
+    cpu_options o;
+    ingle_status status = resolve(m, opt, &o, err);
+    if (status != INGLE_OK)
+        return status;
+    ingle_session *s = mem_zero(&m->allocator, 1, sizeof *s);
+    if (!s)
+        return error_memory(err, sizeof *s, "a session");
+    s->model = m;
+    s->n_ctx = o.n_ctx;
+    s->n_batch = o.n_batch;
+    s->progress = opt ? opt->progress : NULL;
+    s->progress_user = opt ? opt->progress_user : NULL;
+    s->ids = mem_alloc(&m->allocator, size_mul(o.n_ctx, sizeof *s->ids));
+    if (!s->ids)
+        status = error_memory(err, size_mul(o.n_ctx, sizeof *s->ids), "a timeline");
+    if (status == INGLE_OK)
+        status = cpu_open(&s->cpu, &m->graph, &o, &m->allocator, err);
+    if (status != INGLE_OK) {
+        ingle_session_close(s);
+        return status;
+    }
+    snprintf(s->backend, sizeof s->backend, "cpu/%s", cpu_path(s->cpu));
+    *out = s;
+    return INGLE_OK;
+}
+
+void ingle_session_close(ingle_session *s)
+{
+    if (!s)
+        return;
+    const ingle_allocator *a = &s->model->allocator;
+    cpu_close(s->cpu);
+    mem_free(a, s->ids);
+    mem_free(a, s);
+}
+
+/* ---- computing -------------------------------------------------------------------------------- */
+
+/* Checked before anything is computed, so that a refusal changes nothing. */
+static ingle_status check(const ingle_session *s, size_t length, const int32_t *ids, size_t n,
+                          ingle_error *err)
+{
+    const int32_t n_vocab = (int32_t)s->model->graph.sizes.n_vocab;
+    if (n == 0 || !ids)
+        return error_set(err, INGLE_ERR_USAGE, "no tokens");
+    if (n > s->n_ctx - length)
+        return error_set(err, INGLE_ERR_CONTEXT_FULL, "%zu tokens after %zu; the context holds %u", n,
+                         length, s->n_ctx);
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= n_vocab)
+            return error_set(err, INGLE_ERR_USAGE, "token %zu has id %d; the vocabulary has %d", i,
+                             ids[i], n_vocab);
+    return INGLE_OK;
+}
+
+/* Gives the logits of tokens [n] of the run just done, in pieces of the head's rows. */
+static bool visit_rows(ingle_session *s, size_t n, size_t before,
+                       bool (*row)(void *user, size_t i, const float *logits), void *user)
+{
+    const size_t n_vocab = s->model->graph.sizes.n_vocab;
+    for (size_t at = 0; at < n; at += CPU_HEAD_ROWS) {
+        const size_t rows = n - at < CPU_HEAD_ROWS ? n - at : CPU_HEAD_ROWS;
+        const float *logits = cpu_head(s->cpu, at, rows);
+        s->logits = logits + (rows - 1) * n_vocab;
+        for (size_t i = 0; i < rows; i++)
+            if (!row(user, before + at + i, logits + i * n_vocab))
+                return false;
+    }
+    return true;
+}
+
+/* Appends checked tokens in batches; with row, every token's logits are visited. */
+static ingle_status compute(ingle_session *s, const int32_t *ids, size_t n,
+                            bool (*row)(void *user, size_t i, const float *logits), void *user,
+                            ingle_error *err)
+{
+    for (size_t done = 0; done < n;) {
+        const size_t now = n - done < s->n_batch ? n - done : s->n_batch;
+        s->logits = NULL;
+        cpu_run(s->cpu, ids + done, now, s->length);
+        memcpy(s->ids + s->length, ids + done, now * sizeof *ids);
+        s->length += now;
+        s->last_run = now;
+        if (row && !visit_rows(s, now, done, row, user))
+            return error_set(err, INGLE_ERR_CANCELLED, "stopped after %zu of %zu tokens", done + now, n);
+        done += now;
+        if (s->progress && !s->progress(s->progress_user, done, n) && done < n)
+            return error_set(err, INGLE_ERR_CANCELLED, "stopped after %zu of %zu tokens", done, n);
+    }
+    if (!row)
+        s->logits = cpu_head(s->cpu, s->last_run - 1, 1);
+    return INGLE_OK;
+}
+
+ingle_status ingle_session_append(ingle_session *s, const int32_t *ids, size_t n, ingle_error *err)
+{
+    error_clear(err);
+    const ingle_status status = check(s, s->length, ids, n, err);
+    return status == INGLE_OK ? compute(s, ids, n, NULL, NULL, err) : status;
+}
+
+ingle_status ingle_session_score(ingle_session *s, const int32_t *ids, size_t n,
+                                 bool (*row)(void *user, size_t i, const float *logits), void *user,
+                                 ingle_error *err)
+{
+    error_clear(err);
+    const ingle_status status = check(s, s->length, ids, n, err);
+    return status == INGLE_OK ? compute(s, ids, n, row, user, err) : status;
+}
+
+ingle_status ingle_session_sync(ingle_session *s, const int32_t *ids, size_t n, size_t *reused,
+                                ingle_error *err)
+{
+    error_clear(err);
+    size_t common = 0;
+    if (reused)
+        *reused = 0;
+    const ingle_status status = check(s, 0, ids, n, err);
+    if (status != INGLE_OK)
+        return status;
+    while (common < n && common < s->length && s->ids[common] == ids[common])
+        common++;
+    if (common == n && common == s->length && s->logits) {
+        if (reused)
+            *reused = n;
+        return INGLE_OK;
+    }
+    if (common == n) // all there, but the logits are of a later token: compute the last one again
+        common--;
+    ingle_session_truncate(s, common);
+    if (reused)
+        *reused = common;
+    return compute(s, ids + common, n - common, NULL, NULL, err);
+}
+
+void ingle_session_truncate(ingle_session *s, size_t n)
+{
+    if (n >= s->length)
+        return;
+    s->length = n; // the cache beyond is overwritten before it is read
+    s->logits = NULL;
+}
+
+/* ---- questions -------------------------------------------------------------------------------- */
+
+size_t ingle_session_length(const ingle_session *s)
+{
+    return s->length;
+}
+
+const int32_t *ingle_session_ids(const ingle_session *s)
+{
+    return s->ids;
+}
+
+uint32_t ingle_session_context(const ingle_session *s)
+{
+    return s->n_ctx;
+}
+
+const char *ingle_session_backend(const ingle_session *s)
+{
+    return s->backend;
+}
+
+const float *ingle_session_logits(const ingle_session *s)
+{
+    return s->logits;
+}
