@@ -195,12 +195,16 @@ static bool near(float got, double want)
 
 static void check_reading(const oracle_format *f, int n_blocks, uint64_t *state)
 {
-    enum { MOST = 300 };
-    static uint8_t blocks[MOST * 292 + 1];
-    static float out[MOST * 256 + 1];
+    static float out[300 * 256 + 1];
     const quant_traits *traits = quant_find(f->id);
-    uint8_t *first = blocks + n_blocks % 2; // at even and odd addresses
     const size_t n = (size_t)n_blocks * (size_t)f->values;
+    // At even and odd addresses, ending where the allocation ends: the sanitizer sees every step
+    // beyond.
+    uint8_t *memory = malloc((size_t)(n_blocks * f->bytes + n_blocks % 2 + !n_blocks));
+    uint8_t *first = memory + n_blocks % 2;
+    CHECK(memory != NULL);
+    if (!memory)
+        return;
     for (int k = 0; k < n_blocks; k++)
         random_block(first + k * f->bytes, f, state);
     for (size_t i = 0; i <= n; i++)
@@ -213,6 +217,7 @@ static void check_reading(const oracle_format *f, int n_blocks, uint64_t *state)
                   (double)out[i], want);
     }
     CHECK_MSG(out[n] == 12345.0f, "%s wrote past %zu values", f->name, n);
+    free(memory);
 }
 
 static void reads_as_described(void)
@@ -338,47 +343,89 @@ static void has_the_published_grids(void)
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
-static void writes_known_blocks(void)
+/* The value of a block's step, which is a power of two here. */
+static void check_scale(const uint8_t *b, float want)
+{
+    const uint16_t h = quant_f32_to_f16(want);
+    CHECK(b[0] == (h & 255) && b[1] == h >> 8);
+}
+
+static void writes_known_q4_0(float step)
+{
+    float in[32];
+    uint8_t b[18];
+    for (int i = 0; i < 32; i++)
+        in[i] = step * (float)(i % 16 - 8);
+    in[16] = -7.5f * step; // ties go up: 1, 9
+    in[17] = 0.5f * step;
+    in[31] = 8 * step; // as far as the first value, which sets the sign: cut to 7
+    quant_find(QUANT_Q4_0)->quantize(in, b, 32);
+    check_scale(b, step);
+    CHECK(b[2] == 0x10 && b[3] == 0x91 && b[17] == 0xFF);
+    for (int j = 2; j < 15; j++)
+        CHECK(b[2 + j] == j * 17);
+}
+
+static void writes_known_q4_1(float step)
+{
+    float in[32];
+    uint8_t b[20];
+    for (int i = 0; i < 32; i++)
+        in[i] = 2.0f + step * (float)(i % 16);
+    in[16] = 2.0f + 0.5f * step; // a tie
+    quant_find(QUANT_Q4_1)->quantize(in, b, 32);
+    check_scale(b, step);
+    check_scale(b + 2, 2.0f);
+    CHECK(b[4] == 0x10);
+    for (int j = 1; j < 16; j++)
+        CHECK(b[4 + j] == j * 17);
+}
+
+static void writes_known_q8_0(float step)
 {
     float in[32];
     uint8_t b[34];
     for (int i = 0; i < 32; i++)
-        in[i] = (float)(i % 16 - 8);
-    quant_find(QUANT_Q4_0)->quantize(in, b, 32); // peak -8, so d 1 and q = x + 8
-    CHECK(b[0] == 0x00 && b[1] == 0x3C);
-    for (int j = 0; j < 16; j++)
-        CHECK(b[2 + j] == j * 17);
+        in[i] = (float)(i - 16) * step;
+    in[31] = 127 * step;
+    in[30] = -2.5f * step; // ties go away from zero
+    in[29] = 2.5f * step;
+    quant_find(QUANT_Q8_0)->quantize(in, b, 32);
+    check_scale(b, step);
+    CHECK(b[2 + 31] == 127 && (int8_t)b[2 + 30] == -3 && b[2 + 29] == 3);
+    for (int i = 0; i < 29; i++)
+        CHECK((int8_t)b[2 + i] == i - 16);
+}
 
+static void writes_known_blocks(void)
+{
+    float in[32], out[32];
+    uint8_t b[34];
+    for (int power = -3; power < 4; power++) {
+        writes_known_q4_0(ldexpf(1, power));
+        writes_known_q4_0(-ldexpf(1, power));
+        writes_known_q4_1(ldexpf(1, power));
+        writes_known_q8_0(ldexpf(1, power));
+    }
     for (int i = 0; i < 32; i++)
-        in[i] = 2.0f + 0.5f * (float)(i % 16);
-    quant_find(QUANT_Q4_1)->quantize(in, b, 32); // d 0.5, m 2
-    CHECK(b[0] == 0x00 && b[1] == 0x38 && b[2] == 0x00 && b[3] == 0x40);
-    for (int j = 0; j < 16; j++)
-        CHECK(b[4 + j] == j * 17);
-
-    for (int i = 0; i < 32; i++)
-        in[i] = (float)(i - 16) * 2;
-    in[31] = 254;
-    in[30] = -5; // half a step: away from zero, -3
-    quant_find(QUANT_Q8_0)->quantize(in, b, 32); // d 2
-    CHECK(b[0] == 0x00 && b[1] == 0x40 && b[2 + 31] == 127 && (int8_t)b[2 + 30] == -3);
-    CHECK((int8_t)b[2] == -16 && b[2 + 29] == 13);
-
+        in[i] = -5;
+    quant_find(QUANT_Q4_1)->quantize(in, b, 32); // no range at all
+    quant_find(QUANT_Q4_1)->dequantize(b, out, 32);
+    CHECK(out[0] == -5 && out[31] == -5);
     memset(in, 0, sizeof in);
     const uint32_t ids[] = {QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0};
     for (int k = 0; k < 3; k++) {
-        float out[32];
         quant_find(ids[k])->quantize(in, b, 32);
         quant_find(ids[k])->dequantize(b, out, 32);
         for (int i = 0; i < 32; i++)
             CHECK(out[i] == 0);
     }
     const float two[2] = {1.0f, -1.0f / 3};
-    uint16_t h[2];
+    uint16_t h[3] = {0, 0, 0xA5A5};
     quant_find(QUANT_F16)->quantize(two, h, 2);
-    CHECK(h[0] == 0x3C00 && h[1] == 0xB555);
+    CHECK(h[0] == 0x3C00 && h[1] == 0xB555 && h[2] == 0xA5A5);
     quant_find(QUANT_BF16)->quantize(two, h, 2);
-    CHECK(h[0] == 0x3F80 && h[1] == 0xBEAB);
+    CHECK(h[0] == 0x3F80 && h[1] == 0xBEAB && h[2] == 0xA5A5);
     float same[2];
     quant_find(QUANT_F32)->quantize(two, same, 2);
     CHECK(memcmp(same, two, sizeof two) == 0);
@@ -486,22 +533,26 @@ static void survives_extremes(void)
         }
     }
     // A scale beyond f16 is cut, and the values with it.
-    float big[32] = {FLT_MAX, -FLT_MAX, 8e6f}, out[32];
+    float big[32] = {FLT_MAX, -FLT_MAX, 8e6f, 127.8f * 65504}, out[32];
     uint8_t b[34];
     quant_find(QUANT_Q8_0)->quantize(big, b, 32);
     quant_find(QUANT_Q8_0)->dequantize(b, out, 32);
-    CHECK(out[0] == 127 * 65504.0f && out[1] == -127 * 65504.0f && out[3] == 0);
+    CHECK(out[0] == 127 * 65504.0f && out[1] == -127 * 65504.0f && out[4] == 0);
+    CHECK(out[3] == 127 * 65504.0f);
     CHECK(fabsf(out[2] - 8e6f) <= 65504.0f / 2);
     quant_find(QUANT_Q4_1)->quantize(big, b, 32);
     quant_find(QUANT_Q4_1)->dequantize(b, out, 32);
     CHECK(out[0] == 15 * 65504.0f - 65504.0f && out[1] == -65504.0f);
-    // Nothing but NaN.
-    for (int i = 0; i < 32; i++)
-        big[i] = NAN;
-    for (int k = 0; k < 3; k++) {
-        quant_find(ids[k])->quantize(big, b, 32);
-        quant_find(ids[k])->dequantize(b, out, 32);
-        CHECK(out[0] == 0 && out[31] == 0);
+    // One NaN, then nothing but NaN.
+    for (int n_numbers = 1; n_numbers >= 0; n_numbers--) {
+        for (int i = 0; i < 32; i++)
+            big[i] = i < n_numbers ? 127 : NAN;
+        for (int k = 0; k < 3; k++) {
+            quant_find(ids[k])->quantize(big, b, 32);
+            quant_find(ids[k])->dequantize(b, out, 32);
+            const float middle = n_numbers && ids[k] == QUANT_Q4_1 ? 127 : 0;
+            CHECK(out[0] == (n_numbers ? 127 : 0) && out[1] == middle && out[31] == middle);
+        }
     }
 }
 

@@ -8,7 +8,7 @@
  * scale of 7F (not a number) is 0. The top bit of an NVFP4 scale says nothing. */
 #include "quant/blocks.h"
 
-static const int8_t doubled_e2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+static const float doubled_e2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 void dequantize_mxfp4(const void *blocks, float *restrict out, size_t n)
 {
@@ -17,8 +17,8 @@ void dequantize_mxfp4(const void *blocks, float *restrict out, size_t n)
         // 2^(e - 128); the two smallest are subnormal.
         const float d = float_of_bits(e < 2 ? 0x00200000u << e : (e - 1) << 23);
         for (int j = 0; j < 16; j++) {
-            out[j] = d * (float)doubled_e2m1[b[1 + j] & 15];
-            out[j + 16] = d * (float)doubled_e2m1[b[1 + j] >> 4];
+            out[j] = d * doubled_e2m1[b[1 + j] & 15];
+            out[j + 16] = d * doubled_e2m1[b[1 + j] >> 4];
         }
     }
 }
@@ -41,8 +41,8 @@ void dequantize_nvfp4(const void *blocks, float *restrict out, size_t n)
             const float d = half_of_ue4m3(b[sub]);
             const uint8_t *qs = b + 4 + 8 * sub;
             for (int j = 0; j < 8; j++) {
-                out[16 * sub + j] = d * (float)doubled_e2m1[qs[j] & 15];
-                out[16 * sub + j + 8] = d * (float)doubled_e2m1[qs[j] >> 4];
+                out[16 * sub + j] = d * doubled_e2m1[qs[j] & 15];
+                out[16 * sub + j + 8] = d * doubled_e2m1[qs[j] >> 4];
             }
         }
     }

@@ -12,8 +12,8 @@
  *
  * The writers round as the formats' first implementation does (Q4: add a half and cut; Q8: halves
  * away from zero; with the scale before it is rounded to f16), so files come out the same. Finite
- * values always give finite blocks: a scale beyond f16 is cut to 65504. A NaN is written as zero
- * steps; an infinity makes the block's scale infinite. */
+ * values always give finite blocks: a scale beyond f16 is cut to 65504. A NaN is written as the
+ * middle of the block's range; an infinity makes the block's scale infinite. */
 #include <float.h>
 #include <math.h>
 
@@ -116,9 +116,9 @@ static void store_f16(uint8_t *p, float f)
 
 static uint8_t cut_nibble(float v)
 {
-    if (!(v > 0)) // NaN too
-        return 0;
-    return v < 15 ? (uint8_t)v : 15;
+    if (v != v)
+        return 8;
+    return v < 0 ? 0 : v < 15 ? (uint8_t)v : 15;
 }
 
 void quantize_q4_0(const float *in, void *restrict blocks, size_t n)
@@ -163,9 +163,13 @@ void quantize_q4_1(const float *in, void *restrict blocks, size_t n)
 
 static int8_t round_byte(float v)
 {
-    if (!(fabsf(v) <= 127)) // also NaN; beyond 127 only where the scale was cut
-        return (int8_t)(v > 0 ? 127 : v < 0 ? -127 : 0);
-    return (int8_t)roundf(v);
+    if (v != v)
+        return 0;
+    if (fabsf(v) > 127) // only where the scale was cut, or by a rounding
+        return v > 0 ? 127 : -127;
+    const int whole = (int)v;
+    const float rest = v - (float)whole; // exact, unlike v + 0.5
+    return (int8_t)(whole + (rest >= 0.5f) - (rest <= -0.5f));
 }
 
 void quantize_q8_0(const float *in, void *restrict blocks, size_t n)
