@@ -152,6 +152,7 @@ static void filters_keep_what_they_should(void)
         {"top-k, then top-p of what is left", 2, 1, 0.6f, 0, 1, 0x01},
         {"top-k before typical", 1, 0.2f, 1, 0, 1, 0x01},
         {"typical before top-p", 0, 0.2f, 0.45f, 0, 1, 0x02},
+        {"typical, then top-p by probability again", 0, 0.8f, 0.5f, 0, 1, 0x01},
         {"typical before min-p", 0, 0.2f, 1, 0.9f, 1, 0x02},
         {"top-p before temperature", 0, 1, 0.7f, 0, 100, 0x03},
         {"min-p before temperature", 0, 1, 1, 0.2f, 100, 0x07},
@@ -170,6 +171,28 @@ static void filters_keep_what_they_should(void)
             want[t] = c->kept >> t & 1 ? pow(halves[t], 1 / (double)c->temperature) : 0;
         check_halves(&o, want, c->what);
     }
+}
+
+/* With four equal tokens the shares are exact: half of the whole is reached by two, passed by
+ * three. */
+static void top_p_is_reached_and_typical_is_passed(void)
+{
+    const float equal[4] = {1, 1, 1, 1};
+    ingle_sampling o = plain();
+    o.top_p = 0.5f;
+    ingle_sampler *s = open(4, &o);
+    check_draws(s, equal, (double[4]){1, 1}, 4, "top-p, exactly");
+    ingle_sampler_close(s);
+    o.top_p = 1;
+    o.typical_p = 0.5f;
+    s = open(4, &o);
+    check_draws(s, equal, (double[4]){1, 1, 1}, 4, "typical, exactly");
+    ingle_sampler_close(s);
+    const float far[4] = {-1e5f, 2, 2, -1e5f}; // probabilities that are 0 have no part in the entropy
+    o.typical_p = 0.4f;
+    s = open(4, &o);
+    check_draws(s, far, (double[4]){0, 1}, 4, "typical beside nothing");
+    ingle_sampler_close(s);
 }
 
 static void temperature_0_is_the_arg_max(void)
@@ -554,11 +577,14 @@ static void draws_follow_the_documented_numbers(void)
     o.seed = 0x123456789ABCDEFu;
     o.top_k = N; // most probable first
     make_logits();
+    float logits[N]; // least probable first; of the two sixteenths, 0 and 1, the lower id leads
+    for (size_t i = 0; i < N; i++)
+        logits[i] = halves_logits[N - 1 - i];
     ingle_sampler *s = open(N, &o);
     for (uint64_t i = 0; i < 1000; i++) {
         const double u = sample_uniform(o.seed, i);
-        const int32_t want = u < 0.5 ? 0 : u < 0.75 ? 1 : u < 0.875 ? 2 : u < 0.9375 ? 3 : 4;
-        CHECK(pick(s, halves_logits) == want);
+        const int32_t want = u < 0.5 ? 4 : u < 0.75 ? 3 : u < 0.875 ? 2 : u < 0.9375 ? 0 : 1;
+        CHECK(pick(s, logits) == want);
     }
     ingle_sampler_close(s);
 }
@@ -727,7 +753,8 @@ static void opens_over_a_model(void)
 }
 
 TESTS(T(defaults_are_llama_cpps) T(softmax_is_drawn_from) T(temperature_sharpens_and_flattens)
-      T(filters_keep_what_they_should) T(temperature_0_is_the_arg_max) T(extremes)
+      T(filters_keep_what_they_should) T(top_p_is_reached_and_typical_is_passed)
+      T(temperature_0_is_the_arg_max) T(extremes)
       T(bad_logits_are_refused) T(bias_adds_and_forbids) T(penalties_follow_their_formula)
       T(window_forgets) T(bias_then_penalties_then_filters) T(top_k_matches_a_full_sort)
       T(top_choices_match_a_full_sort) T(logprobs_at_the_edges) T(philox_known_answers)
