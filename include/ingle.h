@@ -183,6 +183,10 @@ bool ingle_model_tensor(const ingle_model *model, size_t i, ingle_tensor *out); 
 ingle_status ingle_model_tensor_read(const ingle_model *model, const char *name, uint64_t first,
                                      uint64_t n, float *out, ingle_error *err);
 
+/* Appends what the model computes, one line an op with its operands, shapes and formats.
+ * The model's own refusal if it is not runnable. */
+ingle_status ingle_model_print_graph(const ingle_model *model, ingle_text *out, ingle_error *err);
+
 /* ---- tokens ------------------------------------------------------------------------------- */
 
 enum {

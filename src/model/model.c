@@ -387,3 +387,14 @@ ingle_status ingle_model_tensor_read(const ingle_model *m, const char *name, uin
     format->dequantize(data + first / format->values * format->bytes, out, (size_t)n);
     return INGLE_OK;
 }
+
+ingle_status ingle_model_print_graph(const ingle_model *m, ingle_text *out, ingle_error *err)
+{
+    error_clear(err);
+    if (m->runnable.status != INGLE_OK) {
+        if (err)
+            *err = m->runnable;
+        return m->runnable.status;
+    }
+    return graph_print(&m->graph, out) ? INGLE_OK : error_memory(err, out->n, "the graph's text");
+}
