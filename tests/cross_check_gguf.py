@@ -20,7 +20,7 @@ from gguf.quants import dequantize
 
 ROWS, BLOCKS = 7, 12  # of a tensor; blocks are those of one row
 TOLERANCE = 1e-6
-EDGES = np.array([0x0000, 0x8000, 0x0001, 0x83FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF], np.uint16)
+EDGES = np.array([0, 0x8000, 1, 0x83FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF], np.uint16)
 
 # Byte offsets of the f16 scales of a block.
 HALVES = {

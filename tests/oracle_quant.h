@@ -64,13 +64,47 @@ static double integer(const uint8_t *b, int bytes)
     return (double)(v & (top - 1)) - (v & top ? ldexp(1, 8 * bytes - 1) : 0);
 }
 
-static double value_f32(const uint8_t *b, int i) { (void)i; return ieee(little_endian(b, 4), 8, 23); }
-static double value_f16(const uint8_t *b, int i) { (void)i; return half(b, 0); }
-static double value_bf16(const uint8_t *b, int i) { (void)i; return ieee(little_endian(b, 2), 8, 7); }
-static double value_f64(const uint8_t *b, int i) { (void)i; return ieee(little_endian(b, 8), 11, 52); }
-static double value_i8(const uint8_t *b, int i) { (void)i; return integer(b, 1); }
-static double value_i16(const uint8_t *b, int i) { (void)i; return integer(b, 2); }
-static double value_i32(const uint8_t *b, int i) { (void)i; return integer(b, 4); }
+static double value_f32(const uint8_t *b, int i)
+{
+    (void)i;
+    return ieee(little_endian(b, 4), 8, 23);
+}
+
+static double value_f16(const uint8_t *b, int i)
+{
+    (void)i;
+    return half(b, 0);
+}
+
+static double value_bf16(const uint8_t *b, int i)
+{
+    (void)i;
+    return ieee(little_endian(b, 2), 8, 7);
+}
+
+static double value_f64(const uint8_t *b, int i)
+{
+    (void)i;
+    return ieee(little_endian(b, 8), 11, 52);
+}
+
+static double value_i8(const uint8_t *b, int i)
+{
+    (void)i;
+    return integer(b, 1);
+}
+
+static double value_i16(const uint8_t *b, int i)
+{
+    (void)i;
+    return integer(b, 2);
+}
+
+static double value_i32(const uint8_t *b, int i)
+{
+    (void)i;
+    return integer(b, 4);
+}
 
 static double value_i64(const uint8_t *b, int i)
 {
@@ -108,8 +142,15 @@ static double value_q5_1(const uint8_t *b, int i)
     return half(b, 0) * (field(b, nibble32(8, i), 4) + 16.0 * field(b, 32 + i, 1)) + half(b, 2);
 }
 
-static double value_q8_0(const uint8_t *b, int i) { return half(b, 0) * signed_byte(b, 2 + i); }
-static double value_q8_1(const uint8_t *b, int i) { return half(b, 0) * signed_byte(b, 4 + i); }
+static double value_q8_0(const uint8_t *b, int i)
+{
+    return half(b, 0) * signed_byte(b, 2 + i);
+}
+
+static double value_q8_1(const uint8_t *b, int i)
+{
+    return half(b, 0) * signed_byte(b, 4 + i);
+}
 
 /* ---- blocks of 256 with scales of sub-blocks ----------------------------------------------- */
 

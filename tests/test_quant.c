@@ -40,7 +40,8 @@ static void knows_every_format(void)
         CHECK(got->id == want->id && got->values == (uint32_t)want->values);
         CHECK(got->bytes == (uint32_t)want->bytes && got->dequantize);
     }
-    const uint32_t written[] = {QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q8_0, QUANT_Q4_0, QUANT_Q4_1};
+    const uint32_t written[] = {QUANT_F32,  QUANT_F16,  QUANT_BF16,
+                                QUANT_Q8_0, QUANT_Q4_0, QUANT_Q4_1};
     for (size_t k = 0; k < sizeof written / sizeof *written; k++)
         CHECK(quant_find(written[k])->quantize != NULL);
     CHECK(quant_find(QUANT_Q6_K)->quantize == NULL);
@@ -89,8 +90,7 @@ static void reads_every_half(void)
                       "%04X", (unsigned)h);
             CHECK(quant_f32_to_f16(got) == (h | 0x200));
         } else {
-            CHECK_MSG((double)got == want && !signbit(got) == !(h >> 15),
-                      "%04X", (unsigned)h);
+            CHECK_MSG((double)got == want && !signbit(got) == !(h >> 15), "%04X", (unsigned)h);
             CHECK_MSG(quant_f32_to_f16(got) == h, "%04X", (unsigned)h);
         }
         const double wide = ieee(h, 8, 7);
@@ -146,8 +146,8 @@ static void rounds_to_nearest_even(void)
 /* A finite half; about every second one from the edges of the format. */
 static uint16_t random_half(uint64_t *state)
 {
-    static const uint16_t edges[] = {0x0000, 0x8000, 0x0001, 0x83FF, 0x0400, 0x8400,
-                                     0x3C00, 0xBC00, 0x7BFF, 0xFBFF};
+    static const uint16_t edges[] = {0x0000, 0x8000, 0x0001, 0x83FF, 0x0400,
+                                     0x8400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF};
     const uint64_t r = test_random(state);
     if (r & 1)
         return edges[r / 2 % (sizeof edges / sizeof *edges)];
@@ -253,7 +253,8 @@ static void reads_every_code(void)
                 memcpy(block, &(float){1.0f}, 4);
             quant_find(f->id)->dequantize(block, out, (size_t)f->values);
             for (int i = 0; i < f->values; i++)
-                CHECK_MSG(near(out[i], f->value(block, i)), "%s code %d value %d", f->name, code, i);
+                CHECK_MSG(near(out[i], f->value(block, i)), "%s code %d value %d", f->name, code,
+                          i);
         }
     }
 }
@@ -471,7 +472,8 @@ static void keeps_within_a_step(void)
         float in[96], out[96];
         uint8_t b[3 * 34 + 2];
         for (int i = 0; i < 96; i++)
-            in[i] = test_random_float(&state) * sizes[round % 7] + (round % 5 == 0 ? sizes[round % 7] : 0);
+            in[i] = test_random_float(&state) * sizes[round % 7] +
+                    (round % 5 == 0 ? sizes[round % 7] : 0);
         for (int k = 0; k < 3; k++) {
             const quant_traits *t = quant_find(ids[k]);
             const size_t n_blocks = (size_t)round % 4;
@@ -482,8 +484,8 @@ static void keeps_within_a_step(void)
             t->dequantize(blocks, out, 32 * n_blocks);
             for (size_t i = 0; i < 32 * n_blocks; i++) {
                 const double bound = bound_of(ids[k], in + i / 32 * 32);
-                CHECK_MSG(fabs((double)out[i] - (double)in[i]) <= bound, "%s %g became %g (%g)", t->name,
-                          (double)in[i], (double)out[i], bound);
+                CHECK_MSG(fabs((double)out[i] - (double)in[i]) <= bound, "%s %g became %g (%g)",
+                          t->name, (double)in[i], (double)out[i], bound);
             }
         }
     }
@@ -509,8 +511,8 @@ static void writes_again_what_it_read(void)
 
 static void survives_extremes(void)
 {
-    static const float odd[] = {INFINITY, -INFINITY, NAN, FLT_MAX, -FLT_MAX, FLT_MIN, 1e-45f, 0,
-                                -0.0f, 1e10f, -1e10f, 9e6f};
+    static const float odd[] = {INFINITY, -INFINITY, NAN,   FLT_MAX, -FLT_MAX, FLT_MIN,
+                                1e-45f,   0,         -0.0f, 1e10f,   -1e10f,   9e6f};
     const uint32_t ids[] = {QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0, QUANT_F16, QUANT_BF16};
     uint64_t state = 5;
     for (int round = 0; round < 3000; round++) {
