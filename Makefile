@@ -93,3 +93,42 @@ help:                      ## this list
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .PHONY: all test check sanitize strict objects coverage demo install format-check clean help FORCE
 .SECONDARY:
+
+# ---- fuzzing ------------------------------------------------------------------------------------
+# One target a parser of foreign bytes: fuzz/fuzz_<name>.c with its seeds in fuzz/corpus/<name>/.
+# fuzz-replay needs no clang and is part of the tests; fuzz explores with libFuzzer and sanitizers
+# and leaves what it finds in build/fuzz/fuzz/<name>-crash-*, its own corpora beside it.
+FUZZ         ?= $(patsubst fuzz/fuzz_%.c,%,$(sort $(wildcard fuzz/fuzz_*.c)))
+FUZZ_SECONDS ?= 60
+FUZZ_ROUNDS  ?= 20
+FUZZ_CC      ?= clang-19
+
+fuzz-replay: $(FUZZ:%=$(B)/fuzz/replay_%) ## every fuzz input, and damaged copies of it, once
+	@passed=0; failed=0; for t in $(FUZZ); do \
+	    run="$(B)/fuzz/replay_$$t -m $(FUZZ_ROUNDS)"; \
+	    if $$run fuzz/corpus/$$t > $(B)/fuzz/replay_$$t.log 2>&1; then passed=$$((passed + 1)); \
+	    else failed=$$((failed + 1)); tail -n 40 $(B)/fuzz/replay_$$t.log; \
+	        echo "failed: $$t, with $$($$run -v fuzz/corpus/$$t 2>/dev/null | tail -n 1)"; fi; \
+	done; echo "fuzz-replay: $$passed passed, $$failed failed, 0 skipped"; [ $$failed = 0 ]
+
+fuzz:                      ## FUZZ_SECONDS of libFuzzer for each target (or FUZZ="name name")
+	+@$(MAKE) --no-print-directory fuzz-run B=build/fuzz CC=$(FUZZ_CC) CFLAGS='-O1 -g' \
+	    SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all'
+
+fuzz-run: $(FUZZ:%=$(B)/fuzz/fuzz_%)
+	@bad=0; for t in $(FUZZ); do \
+	    mkdir -p $(B)/fuzz/corpus/$$t; dict=; [ -f fuzz/$$t.dict ] && dict=-dict=fuzz/$$t.dict; \
+	    $(B)/fuzz/fuzz_$$t -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	        -max_len=65536 -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$t- $$dict \
+	        $(B)/fuzz/corpus/$$t fuzz/corpus/$$t > $(B)/fuzz/$$t.log 2>&1; code=$$?; \
+	    [ $$code = 0 ] || { bad=1; grep -a -m 6 -e 'ERROR' -e 'SUMMARY' -e 'runtime error' \
+	        -e 'broken promise' -e 'Test unit written' $(B)/fuzz/$$t.log; }; \
+	    echo "fuzz: $$t: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(B)/fuzz/$$t.log)" \
+	        "executions, exit status $$code"; \
+	done; exit $$bad
+
+$(B)/fuzz/replay_%: $(B)/fuzz/fuzz_%.o $(B)/fuzz/replay.o $(B)/libingle.a
+	$(CC) $(FLAGS) $^ -o $@ $(LIBS)
+$(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(B)/libingle.a
+	$(CC) $(FLAGS) -fsanitize=fuzzer $^ -o $@ $(LIBS)
+.PHONY: fuzz fuzz-run fuzz-replay
