@@ -205,6 +205,19 @@ static ingle_status print_json(const setup_model *m, const ingle_memory *memory,
     return jout_print(&j, err);
 }
 
+static int print_graph(const setup_model *m)
+{
+    ingle_text text = {0};
+    ingle_error err;
+    int code = EXIT_DONE;
+    if (ingle_model_print_graph(m->model, &text, &err) == INGLE_OK)
+        out_text(text.bytes, text.n);
+    else
+        code = out_fail(m->name, &err);
+    ingle_text_free(&text);
+    return code;
+}
+
 int cmd_info(const options *o)
 {
     setup_model m;
@@ -212,6 +225,11 @@ int cmd_info(const options *o)
     int code = setup_open(&m, o);
     if (code != EXIT_DONE)
         return code;
+    if (o->graph) {
+        code = print_graph(&m);
+        setup_close(&m);
+        return code;
+    }
     term_bar bar;
     const ingle_session_options opt = setup_session(o, &bar);
     ingle_memory memory;

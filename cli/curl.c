@@ -230,7 +230,7 @@ ingle_status curl_open(curl_run *c, const char *url, uint64_t first, const char 
         "curl", "-q", "--silent", "--show-error", "--location", "--include", "--globoff",
         "--suppress-connect-headers", "--no-buffer", "--max-redirs", "10", "--proto",
         "=http,https", "--connect-timeout", "30", "--speed-limit", "1", "--speed-time", "60",
-        "--user-agent", "ingle/" INGLE_VERSION};
+        "--user-agent", "ingle"};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         argv[n++] = fixed[i];
     argv[n++] = "--proto-redir"; // a redirect must not leave encryption behind

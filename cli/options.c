@@ -58,6 +58,8 @@ static const row rows[] = {
      "add no beginning and end tokens"},
     {NULL, "--no-parse-special", KIND_FLAG, AT(no_parse_special), FOR_TOKENIZE, 0, 0, NULL,
      "special tokens' text is plain text"},
+    {NULL, "--graph", KIND_FLAG, AT(graph), FOR_INFO, 0, 0, NULL,
+     "print only what the model computes, one line an operation"},
     {NULL, "--template", KIND_TEXT, AT(template_file), FOR_TEMPLATE, 0, 0, "FILE",
      "a Jinja template instead of the model's"},
     {NULL, "--context", KIND_TEXT, AT(context_file), FOR_TEMPLATE, 0, 0, "FILE",

@@ -57,7 +57,7 @@ typedef struct {
     uint32_t repetitions;
 
     int color; // term_color_mode
-    bool raw, json, quiet, decode, no_special, no_parse_special, ignore_eos;
+    bool raw, json, quiet, decode, no_special, no_parse_special, ignore_eos, graph;
     bool gpu, cpu, help;
 } options;
 
