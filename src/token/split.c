@@ -33,9 +33,11 @@ static uint16_t bits_of(uint32_t code)
         bits |= CH_NEWLINE;
     if (unicode_is_han(code))
         bits |= CH_HAN;
-    // Circled and squared letters: symbols that are alphabetic.
+    // Circled and squared letters are alphabetic symbols; of the numbers that are no digits,
+    // Oniguruma takes those of Latin-1 into its words and no others.
     if ((code >= 0x24B6 && code <= 0x24E9) || (code >= 0x1F130 && code <= 0x1F149) ||
-        (code >= 0x1F150 && code <= 0x1F169) || (code >= 0x1F170 && code <= 0x1F189))
+        (code >= 0x1F150 && code <= 0x1F169) || (code >= 0x1F170 && code <= 0x1F189) ||
+        (code < 0x100 && bits & CH_NUMBER))
         bits |= CH_WORD;
     return bits;
 }

@@ -23,7 +23,7 @@ enum {
     CH_LOWER = 256,     // Ll Lm Lo M
     CH_DIGIT = 512,     // Nd
     CH_HAN = 1024,
-    CH_WORD = 2048,     // what \w matches: alphabetic, marks, digits, connectors
+    CH_WORD = 2048,     // what \w matches in Oniguruma: alphabetic, M*, Nd, Pc
     CH_INNER = 4096     // not the first byte of its character
 };
 
@@ -71,7 +71,7 @@ typedef struct {
     const char *name;          // tokenizer.ggml.pre
     const split_step *steps[SPLIT_STEPS]; // NULL after the last
     bool ignore_merges;        // a piece that is a token is that token
-    bool add_bos, add_sep;     // where the file does not say
+    bool add_bos;              // where the file does not say
     bool nfc;                  // text is normalised first
     bool raw;                  // merges work on characters, spaces are U+2581, <0xXX> for the rest
 } split_rule;

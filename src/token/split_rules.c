@@ -137,8 +137,8 @@ static const split_rule rules[] = {
     {"exaone4", GPT2}, {"granite-docling", GPT2}, {"gigachat", GPT2}, {"a.x-4.0", GPT2},
     {"jina-es", GPT2}, {"jina-de", GPT2}, {"jina-v2-es", GPT2}, {"jina-v2-de", GPT2},
     {"mpt", GPT2, .nfc = true}, {"olmo", GPT2, .nfc = true}, {"modern-bert", GPT2, .nfc = true},
-    {"jina-v1-en", GPT2, .add_sep = true}, {"jina-v2-code", GPT2, .add_sep = true},
-    {"roberta-bpe", GPT2, .add_sep = true},
+    {"jina-v1-en", GPT2}, {"jina-v2-code", GPT2,},
+    {"roberta-bpe", GPT2},
 
     {"smollm", DIGIT_GPT2}, {"starcoder", DIGIT_GPT2}, {"refact", DIGIT_GPT2},
     {"codeshell", DIGIT_GPT2}, {"exaone", DIGIT_GPT2}, {"minerva-7b", DIGIT_GPT2},
