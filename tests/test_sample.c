@@ -218,6 +218,25 @@ static void temperature_0_is_the_arg_max(void)
     ingle_sampler_close(s);
 }
 
+/* Of every length and at every place, alone and with an equal one behind it. */
+static void arg_max_wherever_it_is(void)
+{
+    float logits[40];
+    ingle_sampling o = plain();
+    o.temperature = 0;
+    for (uint32_t n = 1; n <= 40; n++) {
+        ingle_sampler *s = open(n, &o);
+        for (uint32_t at = 0; at < n; at++)
+            for (uint32_t behind = at; behind < n; behind += 3) {
+                for (uint32_t i = 0; i < n; i++)
+                    logits[i] = -100 - (float)(i * 7 % 5);
+                logits[at] = logits[behind] = -50;
+                CHECK_MSG(pick(s, logits) == (int32_t)at, "%u of %u", (unsigned)at, (unsigned)n);
+            }
+        ingle_sampler_close(s);
+    }
+}
+
 /* ---- extremes ----------------------------------------------------------------------------- */
 
 static void extremes(void)
@@ -474,6 +493,19 @@ static void top_choices_match_a_full_sort(void)
     }
 }
 
+/* Of two tokens, the better one's log probability is -ln(1 + e^-x): near 0, so it shows how good the
+ * exponential is. Allowed: a float's rounding, 2^-24 of the value (and the exponential's 3e-10), and
+ * the rounding of a sum near 1 in double, 2^-53, and of its logarithm. */
+static void logprobs_are_exact_to_a_float(void)
+{
+    for (int i = 0; i <= 6000; i++) {
+        const float two[2] = {0, -(float)i / 200};
+        const double want = -log1p(exp((double)two[1]));
+        const double off = fabs((double)ingle_logprob(two, 2, 0) - want);
+        CHECK_MSG(off <= 6.0e-8 * -want + 2.3e-16, "%g: off by %g", (double)two[1], off);
+    }
+}
+
 static void logprobs_at_the_edges(void)
 {
     make_logits();
@@ -498,6 +530,9 @@ static void logprobs_at_the_edges(void)
     CHECK(ingle_top_choices(infinite, 3, out, 2) == 2 && out[0].id == 0 && out[1].id == 2);
     CHECK(fabs((double)out[0].logprob + log(2.0)) < 1e-6);
     CHECK(ingle_logprob(infinite, 3, 1) == -INFINITY);
+    const float many[9] = {1, 2, INFINITY, 3, -INFINITY, INFINITY, INFINITY, 4, INFINITY};
+    CHECK(fabs((double)ingle_logprob(many, 9, 8) + log(4.0)) < 1e-6);
+    CHECK(ingle_logprob(many, 9, 0) == -INFINITY);
 }
 
 /* ---- the random source -------------------------------------------------------------------- */
@@ -754,10 +789,10 @@ static void opens_over_a_model(void)
 
 TESTS(T(defaults_are_llama_cpps) T(softmax_is_drawn_from) T(temperature_sharpens_and_flattens)
       T(filters_keep_what_they_should) T(top_p_is_reached_and_typical_is_passed)
-      T(temperature_0_is_the_arg_max) T(extremes)
+      T(temperature_0_is_the_arg_max) T(arg_max_wherever_it_is) T(extremes)
       T(bad_logits_are_refused) T(bias_adds_and_forbids) T(penalties_follow_their_formula)
       T(window_forgets) T(bias_then_penalties_then_filters) T(top_k_matches_a_full_sort)
-      T(top_choices_match_a_full_sort) T(logprobs_at_the_edges) T(philox_known_answers)
+      T(top_choices_match_a_full_sort) T(logprobs_are_exact_to_a_float) T(logprobs_at_the_edges) T(philox_known_answers)
       T(uniform_is_uniform) T(same_seed_same_text) T(draws_follow_the_documented_numbers)
       T(options_unset_are_the_defaults) T(wrong_options_are_named) T(every_allocation_may_fail)
       T(bytes_are_foretold_and_picks_allocate_nothing) T(opens_over_a_model))

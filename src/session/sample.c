@@ -330,6 +330,33 @@ static size_t select_top(candidate *c, size_t room, const float *logits, size_t 
 
 /* ---- filters: each takes c [n], n > 0, and returns how many stay, in front ----------------- */
 
+/* exp(x) for x <= 0, within 3e-10 of itself; below -700 it stays at 1e-304, which is 0 to every
+ * sum. Our own, because libraries differ in the last bit and a seed should give the same text on
+ * every host; without branches or calls, so that a pass over all logits becomes vector code.
+ * exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2, exp(r) by its series up to r^8. */
+static double exp_negative(double x)
+{
+    const double rounder = 6755399441055744.0; // 1.5 * 2^52: what is added to it loses its fraction
+    const double y = x > -700 ? x : -700;
+    const double shifted = y * 1.4426950408889634 + rounder, n = shifted - rounder;
+    const double r = y - n * 0.6931471805599453;
+    double p = 1.0 / 40320;
+    p = p * r + 1.0 / 5040;
+    p = p * r + 1.0 / 720;
+    p = p * r + 1.0 / 120;
+    p = p * r + 1.0 / 24;
+    p = p * r + 1.0 / 6;
+    p = p * r + 0.5;
+    p = p * r + 1;
+    p = p * r + 1;
+    uint64_t bits; // the low bits of `shifted` are n; 2^n is n + 1023 in the exponent's place
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 1023) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    return p * power;
+}
+
 /* A distribution over candidates: weights are exp(logit - max), total their sum. */
 typedef struct {
     const float *logits;
@@ -344,7 +371,7 @@ static double below_max(const softmax *p, float x)
 
 static double weight(const softmax *p, const candidate *c)
 {
-    return exp(below_max(p, p->logits[c->id]));
+    return exp_negative(below_max(p, p->logits[c->id]));
 }
 
 static float max_logit(const candidate *c, size_t n, const float *logits)
@@ -391,8 +418,7 @@ static size_t keep_typical(candidate *c, size_t n, const float *logits, float sh
     double entropy = 0;
     for (size_t i = 0; i < n; i++) {
         const double w = weight(&p, &c[i]);
-        if (w > 0) // p ln p goes to 0 with p
-            entropy += w / p.total * (log_total - log(w));
+        entropy += w / p.total * (log_total - log(w)); // w is never 0
     }
     for (size_t i = 0; i < n; i++)
         c[i].logprob = -(float)fabs(log_total - below_max(&p, logits[c[i].id]) - entropy);
@@ -428,16 +454,32 @@ static bool holds_nan(const float *logits, size_t n)
     return bad != 0;
 }
 
+/* In lanes, because a chain of comparisons is slow where eight side by side are one instruction. A
+ * NaN is never greater. */
+static float greatest(const float *logits, size_t n)
+{
+    enum { LANES = 8 };
+    float lane[LANES];
+    for (size_t j = 0; j < LANES; j++)
+        lane[j] = -INFINITY;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++)
+            lane[j] = logits[i + j] > lane[j] ? logits[i + j] : lane[j];
+    for (; i < n; i++)
+        lane[0] = logits[i] > lane[0] ? logits[i] : lane[0];
+    for (size_t j = 1; j < LANES; j++)
+        lane[0] = lane[j] > lane[0] ? lane[j] : lane[0];
+    return lane[0];
+}
+
 static int32_t find_greatest(const float *logits, size_t n)
 {
-    int32_t best = -1;
-    float max = -INFINITY;
-    for (size_t i = 0; i < n; i++)
-        if (logits[i] > max) {
-            max = logits[i];
-            best = (int32_t)i;
-        }
-    return best;
+    const float max = greatest(logits, n);
+    size_t i = 0;
+    while (max > -INFINITY && logits[i] != max)
+        i++;
+    return max > -INFINITY ? (int32_t)i : -1;
 }
 
 static int32_t first_in_order(const candidate *c, size_t n)
@@ -456,7 +498,7 @@ static int32_t draw(candidate *c, size_t n, const float *logits, float temperatu
     const softmax p = {logits, max_logit(c, n, logits), 0};
     double total = 0, sum = 0;
     for (size_t i = 0; i < n; i++) {
-        c[i].logprob = (float)exp(below_max(&p, logits[c[i].id]) / (double)temperature);
+        c[i].logprob = (float)exp_negative(below_max(&p, logits[c[i].id]) / (double)temperature);
         total += (double)c[i].logprob;
     }
     size_t i = 0;
@@ -510,14 +552,20 @@ ingle_status ingle_sampler_pick(ingle_sampler *s, const float *logits, int32_t *
 /* ln of the sum of exp(logit - *max) over all logits; NaN if one of them is. */
 static double log_sum(const float *logits, size_t n_vocab, float *max)
 {
-    *max = -INFINITY;
-    for (size_t i = 0; i < n_vocab; i++)
-        *max = logits[i] > *max ? logits[i] : *max;
+    enum { LANES = 4 };
+    double sum[LANES] = {0};
+    const double top = (double)(*max = greatest(logits, n_vocab));
+    if (holds_nan(logits, n_vocab))
+        return NAN;
+    size_t i = 0;
+    if (isfinite(top))
+        for (; i + LANES <= n_vocab; i += LANES)
+            for (size_t j = 0; j < LANES; j++)
+                sum[j] += exp_negative((double)logits[i + j] - top);
     const softmax p = {logits, *max, 0};
-    double sum = 0;
-    for (size_t i = 0; i < n_vocab; i++)
-        sum += exp(below_max(&p, logits[i]));
-    return log(sum);
+    for (; i < n_vocab; i++)
+        sum[0] += exp_negative(below_max(&p, logits[i]));
+    return log((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
 static float logprob(float x, float max, double log_total)
