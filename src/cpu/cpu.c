@@ -1,55 +1,15 @@
 /* The executor: memory of a session and the loop over the graph's ops. All threads walk the ops
  * together; each op is one or two phases with a barrier after each. */
-#include "cpu/cpu.h"
-
-#include <math.h>
+#include "cpu/cpu_impl.h"
 
 #include "base/error.h"
-#include "cpu/kernels.h"
-#include "cpu/pool.h"
-
-/* A chunk of rows is what one ticket hands out: small enough to share out evenly, large enough that
- * the ticket costs nothing. */
-enum { CHUNK_ROWS = 16, ALIGN = 64, BLOCK = 32, MAX_ROPES = 8 };
-
-typedef struct {
-    const float *theta; // which op's frequencies
-    float scale;
-    uint32_t half;      // n_rot / 2
-    float *cos_sin;     // [n_batch][half][2]
-} rope_table;
-
-struct cpu {
-    ingle_allocator allocator;
-    const graph *graph;
-    cpu_options opt;
-    cpu_kernels kernels;
-    pool *pool;
-    void *block; // all of the below in one allocation
-    uint8_t *kv;
-
-    float *values;    // [n_batch] times the plan
-    float *normed;    // [n_batch][in_width]
-    int8_t *q;        // [n_batch][in_width rounded up to 32]
-    float *d;         // [n_batch][q_stride / 32]
-    int32_t *sums;    // the same
-    float *logits;    // [CPU_HEAD_ROWS][n_vocab]
-    uint8_t *scratch; // [n_threads][thread_bytes]
-    rope_table ropes[MAX_ROPES];
-    size_t n_ropes;
-    size_t k_row, v_row, k_head, v_head, thread_bytes;
-
-    // the run in hand
-    const int32_t *ids;
-    size_t n, first; // tokens, position of the first
-    size_t head_row, head_rows;
-};
+#include "host/host.h"
 
 /* ---- memory ----------------------------------------------------------------------------------- */
 
 static size_t aligned(size_t bytes)
 {
-    return size_add(bytes, ALIGN - 1) / ALIGN * ALIGN;
+    return size_add(bytes, CPU_ALIGN - 1) / CPU_ALIGN * CPU_ALIGN;
 }
 
 /* Gives the next `bytes` of a block, or with base NULL only counts them. */
@@ -62,18 +22,27 @@ static void *carve(uint8_t *base, size_t *at, size_t bytes)
 
 static size_t q_stride(const graph *g)
 {
-    return (size_t)(g->in_width + BLOCK - 1) / BLOCK * BLOCK;
+    return (size_t)(g->in_width + CPU_BLOCK - 1) / CPU_BLOCK * CPU_BLOCK;
 }
 
-/* Tile of one chunk (two with a gate), a row's unpacking, and attention's scores. */
-static size_t thread_bytes(const graph *g, const cpu_options *opt)
+/* Attention's scores, or a panel, which is larger than a row's unpacking. */
+static size_t work_bytes(const graph *g, const cpu_options *opt)
 {
-    const size_t tile = size_mul(2 * CHUNK_ROWS * sizeof(float), opt->n_batch);
-    const size_t row = size_mul(q_stride(g), CPU_ROW_SCRATCH);
     const size_t group = g->sizes.n_heads / g->sizes.n_kv_heads;
     const size_t scores = size_mul(size_add(size_mul(group, opt->n_ctx), g->sizes.d_head), sizeof(float));
-    const size_t most = row > scores ? row : scores;
-    return size_add(aligned(tile), aligned(most));
+    const size_t row = size_mul(q_stride(g), (size_t)CPU_PANEL_BYTES);
+    return row > scores ? row : scores;
+}
+
+static void lay_out_thread(cpu_thread *t, const graph *g, const cpu_options *opt, uint8_t *base, size_t *at)
+{
+    const size_t many = size_mul(CPU_MANY_ROWS, opt->n_batch), stride = q_stride(g);
+    t->tile = carve(base, at, size_mul(2 * sizeof(float), many > CPU_ONE_ROWS ? many : CPU_ONE_ROWS));
+    t->normed = carve(base, at, (size_t)g->in_width * sizeof(float));
+    t->q = carve(base, at, stride);
+    t->d = carve(base, at, stride / CPU_BLOCK * sizeof(float));
+    t->sums = carve(base, at, stride / 16 * sizeof(int32_t));
+    t->work = carve(base, at, work_bytes(g, opt));
 }
 
 static size_t lay_out(cpu *c, const graph *g, const cpu_options *opt, uint8_t *base)
@@ -83,11 +52,15 @@ static size_t lay_out(cpu *c, const graph *g, const cpu_options *opt, uint8_t *b
     c->values = carve(base, &at, size_mul(size_mul(n, (size_t)g->plan_width), sizeof(float)));
     c->normed = carve(base, &at, size_mul(size_mul(n, (size_t)g->in_width), sizeof(float)));
     c->q = carve(base, &at, size_mul(n, stride));
-    c->d = carve(base, &at, size_mul(size_mul(n, stride / BLOCK), sizeof(float)));
-    c->sums = carve(base, &at, size_mul(size_mul(n, stride / BLOCK), sizeof(int32_t)));
+    c->d = carve(base, &at, size_mul(size_mul(n, stride / CPU_BLOCK), sizeof(float)));
+    c->sums = carve(base, &at, size_mul(size_mul(n, stride / 16), sizeof(int32_t)));
     c->logits = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(float), g->sizes.n_vocab));
-    c->thread_bytes = thread_bytes(g, opt);
-    c->scratch = carve(base, &at, size_mul(opt->n_threads, c->thread_bytes));
+    c->steps = carve(base, &at, size_mul(g->n_ops, sizeof *c->steps));
+    c->threads = carve(base, &at, size_mul(opt->n_threads, sizeof *c->threads));
+    for (uint32_t i = 0; i < opt->n_threads; i++) {
+        cpu_thread unplaced;
+        lay_out_thread(base ? &c->threads[i] : &unplaced, g, opt, base, &at);
+    }
     for (size_t i = 0; i < c->n_ropes; i++)
         c->ropes[i].cos_sin =
             carve(base, &at, size_mul(n, (size_t)c->ropes[i].half * 2 * sizeof(float)));
@@ -106,9 +79,9 @@ static ingle_status find_ropes(cpu *c, const graph *g, ingle_error *err)
             j++;
         if (j < c->n_ropes)
             continue;
-        if (j == MAX_ROPES)
-            return error_set(err, INGLE_ERR_UNSUPPORTED, "more than %d kinds of rotation", MAX_ROPES);
-        c->ropes[c->n_ropes++] = (rope_table){r->theta, r->scale, r->n_rot / 2, NULL};
+        if (j == CPU_MAX_ROPES)
+            return error_set(err, INGLE_ERR_UNSUPPORTED, "more than %d kinds of rotation", CPU_MAX_ROPES);
+        c->ropes[c->n_ropes++] = (cpu_rope_table){r->theta, r->scale, r->n_rot / 2, NULL};
     }
     return INGLE_OK;
 }
@@ -155,13 +128,75 @@ ingle_status cpu_plan(const graph *g, const cpu_options *opt, cpu_needs *out, in
     cpu c = {0};
     const ingle_status status = prepare(&c, g, opt, err);
     *out = (cpu_needs){0};
-    if (status == INGLE_OK)
-        *out = (cpu_needs){kv_bytes(&c, g, opt), lay_out(&c, g, opt, NULL), c.kernels.name};
+    if (status == INGLE_OK) {
+        *out = (cpu_needs){kv_bytes(&c, g, opt), lay_out(&c, g, opt, NULL), 0, 0, c.kernels.name};
+        out->packed = cpu_weights_bytes(g, &c.kernels, &out->replaced);
+    }
     return status;
 }
 
-ingle_status cpu_open(cpu **out, const graph *g, const cpu_options *opt, const ingle_allocator *a,
-                      ingle_error *err)
+/* ---- weights: shared by a model's sessions, a list with one entry a path ------------------------ */
+
+struct cpu_shared {
+    cpu_shared *next;
+    ingle_allocator allocator;
+    const char *path;
+    cpu_weights *weights;
+};
+
+void cpu_shared_free(void *list)
+{
+    for (cpu_shared *s = list; s;) {
+        cpu_shared *next = s->next;
+        const ingle_allocator a = s->allocator;
+        cpu_weights_close(s->weights);
+        mem_free(&a, s);
+        s = next;
+    }
+}
+
+static ingle_status find_weights(cpu *c, cpu_shared **list, ingle_error *err)
+{
+    for (cpu_shared *s = *list; s; s = s->next)
+        if (s->path == c->kernels.name) {
+            c->weights = s->weights;
+            return INGLE_OK;
+        }
+    cpu_shared *s = mem_zero(&c->allocator, 1, sizeof *s);
+    if (!s)
+        return error_memory(err, sizeof *s, "packed weights");
+    *s = (cpu_shared){.next = *list, .allocator = c->allocator, .path = c->kernels.name};
+    const ingle_status status =
+        cpu_weights_open(&s->weights, c->graph, &c->kernels, c->pool, &c->allocator, err);
+    if (status != INGLE_OK) {
+        mem_free(&c->allocator, s);
+        return status;
+    }
+    c->weights = s->weights;
+    *list = s;
+    return INGLE_OK;
+}
+
+/* ---- opening and closing ------------------------------------------------------------------------ */
+
+static ingle_status allocate(cpu *c, ingle_error *err)
+{
+    const size_t bytes = size_add(lay_out(c, c->graph, &c->opt, NULL), CPU_ALIGN);
+    const size_t kv = kv_bytes(c, c->graph, &c->opt);
+    c->kv = mem_zero(&c->allocator, kv, 1); // pages that no token has reached yet cost nothing
+    if (!c->kv)
+        return error_memory(err, kv, "the KV cache");
+    c->block = mem_alloc(&c->allocator, bytes);
+    c->pool = c->block ? pool_open(c->opt.n_threads, &c->allocator) : NULL;
+    if (!c->pool)
+        return error_memory(err, bytes, "activations");
+    lay_out(c, c->graph, &c->opt, (uint8_t *)c->block + (CPU_ALIGN - (uintptr_t)c->block % CPU_ALIGN) % CPU_ALIGN);
+    memset(c->steps, 0, c->graph->n_ops * sizeof *c->steps);
+    return INGLE_OK;
+}
+
+ingle_status cpu_open(cpu **out, const graph *g, const cpu_options *opt, cpu_shared **shared,
+                      const ingle_allocator *a, ingle_error *err)
 {
     *out = NULL;
     cpu *c = mem_zero(a, 1, sizeof *c);
@@ -169,22 +204,16 @@ ingle_status cpu_open(cpu **out, const graph *g, const cpu_options *opt, const i
         return error_memory(err, sizeof *c, "a CPU backend");
     c->allocator = *a;
     ingle_status status = prepare(c, g, opt, err);
-    if (status == INGLE_OK) {
-        const size_t bytes = size_add(lay_out(c, g, opt, NULL), ALIGN), kv = kv_bytes(c, g, opt);
-        c->block = mem_alloc(a, bytes);
-        c->kv = mem_zero(a, kv, 1); // pages that no token has reached yet cost nothing
-        c->pool = pool_open(opt->n_threads, a);
-        if (!c->kv)
-            status = error_memory(err, kv, "the KV cache");
-        else if (!c->block || !c->pool)
-            status = error_memory(err, bytes, "activations");
-        else
-            lay_out(c, g, opt, (uint8_t *)c->block + (ALIGN - (uintptr_t)c->block % ALIGN) % ALIGN);
-    }
     if (status == INGLE_OK)
+        status = allocate(c, err);
+    if (status == INGLE_OK)
+        status = find_weights(c, shared, err);
+    if (status == INGLE_OK) {
+        cpu_plan_steps(c);
         *out = c;
-    else
+    } else {
         cpu_close(c);
+    }
     return status;
 }
 
@@ -199,250 +228,29 @@ void cpu_close(cpu *c)
     mem_free(&a, c);
 }
 
-/* ---- ops -------------------------------------------------------------------------------------- */
-
-static float *value_row(const cpu *c, graph_value v, size_t token)
-{
-    const graph_value_info *info = &c->graph->values[v];
-    return c->values + info->offset * c->opt.n_batch + token * info->width;
-}
-
-static const float *vector(const cpu *c, graph_weight w)
-{
-    return w < 0 ? NULL : c->graph->tensors[w].data;
-}
-
-static float *thread_tile(const cpu *c, uint32_t thread)
-{
-    return (float *)(void *)(c->scratch + thread * c->thread_bytes);
-}
-
-static void *thread_rows(const cpu *c, uint32_t thread)
-{
-    return c->scratch + thread * c->thread_bytes +
-           aligned(2 * CHUNK_ROWS * sizeof(float) * c->opt.n_batch);
-}
-
-/* The rotations of all positions of the run, once for all layers. The angle is taken in double: a
- * float loses it beyond a few thousand positions. */
-static void fill_ropes(cpu *c, uint32_t thread)
-{
-    for (size_t i = 0; i < c->n_ropes; i++) {
-        const rope_table *r = &c->ropes[i];
-        for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
-            float *to = r->cos_sin + t * r->half * 2;
-            for (uint32_t j = 0; j < r->half; j++) {
-                const double angle = (double)(c->first + t) * (double)r->theta[j];
-                to[2 * j] = (float)cos(angle) * r->scale;
-                to[2 * j + 1] = (float)sin(angle) * r->scale;
-            }
-        }
-    }
-}
-
-static void run_embed(cpu *c, const graph_embed *op, uint32_t thread)
-{
-    const graph_tensor *w = &c->graph->tensors[op->table];
-    const quant_traits *format = quant_find(w->format);
-    const size_t row_bytes = (size_t)w->cols / format->values * format->bytes;
-    for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
-        float *to = value_row(c, op->out, t);
-        format->dequantize((const uint8_t *)w->data + (size_t)c->ids[t] * row_bytes, to,
-                           (size_t)w->cols);
-        if (op->scale != 1)
-            for (size_t i = 0; i < w->cols; i++)
-                to[i] *= op->scale;
-    }
-    pool_barrier(c->pool);
-}
-
-static void run_norm(cpu *c, const graph_norm_op *op, uint32_t thread)
-{
-    for (size_t t = thread; t < c->n; t += pool_threads(c->pool))
-        c->kernels.norm(&op->norm, vector(c, op->norm.weight), vector(c, op->norm.bias),
-                        value_row(c, op->in, t), value_row(c, op->out, t),
-                        c->graph->values[op->in].width);
-    pool_barrier(c->pool);
-}
-
-/* Phase one of a linear: the inputs of tokens row ... row + n - 1, normed and as int8. */
-static cpu_rows linear_inputs(cpu *c, const graph_linear *op, size_t row, size_t n, uint32_t thread)
-{
-    const size_t width = c->graph->values[op->in].width, stride = (width + BLOCK - 1) / BLOCK * BLOCK;
-    const bool normed = op->norm.kind != GRAPH_NORM_NONE;
-    bool int8 = false;
-    for (uint32_t i = 0; i < op->n_out; i++)
-        int8 |= c->kernels.reads_int8[c->graph->tensors[op->weight[i]].format];
-    for (size_t t = thread; t < n; t += pool_threads(c->pool)) {
-        const float *x = value_row(c, op->in, row + t);
-        if (normed) {
-            float *to = c->normed + t * width;
-            c->kernels.norm(&op->norm, vector(c, op->norm.weight), vector(c, op->norm.bias), x, to,
-                            width);
-            x = to;
-        }
-        if (int8) // such formats have rows of whole blocks
-            quant_activations(x, width, c->q + t * stride, c->d + t * (stride / BLOCK),
-                              c->sums + t * (stride / BLOCK));
-    }
-    pool_barrier(c->pool);
-    return (cpu_rows){.n_tokens = n,
-                      .cols = width,
-                      .f = normed ? c->normed : value_row(c, op->in, row),
-                      .f_stride = width,
-                      .q = c->q,
-                      .d = c->d,
-                      .sums = c->sums,
-                      .q_stride = stride};
-}
-
-static void multiply(cpu *c, graph_weight w, graph_weight bias, size_t row, size_t n_rows,
-                     const cpu_rows *x, float *tile, uint32_t thread)
-{
-    const graph_tensor *t = &c->graph->tensors[w];
-    c->kernels.matmul[t->format](t, row, n_rows, x, tile, CHUNK_ROWS, thread_rows(c, thread));
-    const float *b = vector(c, bias);
-    if (b)
-        for (size_t i = 0; i < x->n_tokens; i++)
-            for (size_t r = 0; r < n_rows; r++)
-                tile[i * CHUNK_ROWS + r] += b[row + r];
-}
-
-/* Rows row ... of output i: product in a tile, then to where it belongs. out is [n][out_width]. */
-static void run_chunk(cpu *c, const graph_linear *op, uint32_t i, size_t row, size_t n_rows,
-                      const cpu_rows *x, float *out, size_t out_width, uint32_t thread)
-{
-    float *tile = thread_tile(c, thread), *up = tile + CHUNK_ROWS * c->opt.n_batch;
-    multiply(c, op->weight[i], op->bias[i], row, n_rows, x, tile, thread);
-    const bool gated = op->epilogue == GRAPH_GATE_SILU || op->epilogue == GRAPH_GATE_GELU;
-    if (gated)
-        multiply(c, op->weight[1], op->bias[1], row, n_rows, x, up, thread);
-    for (size_t t = 0; t < x->n_tokens; t++) {
-        const float *from = tile + t * CHUNK_ROWS;
-        float *to = out + t * out_width + row;
-        if (gated)
-            c->kernels.gate(op->epilogue, from, up + t * CHUNK_ROWS, to, n_rows);
-        else if (op->epilogue == GRAPH_ADD)
-            for (size_t r = 0; r < n_rows; r++)
-                to[r] += from[r];
-        else
-            memcpy(to, from, n_rows * sizeof *to);
-    }
-}
-
-/* logits: NULL, or where the one output goes instead of its value (the head). */
-static void run_linear(cpu *c, const graph_linear *op, size_t row, size_t n, float *logits,
-                       uint32_t thread)
-{
-    const cpu_rows x = linear_inputs(c, op, row, n, thread);
-    const bool gated = op->epilogue == GRAPH_GATE_SILU || op->epilogue == GRAPH_GATE_GELU;
-    const uint32_t n_out = gated ? 1 : op->n_out;
-    size_t chunk = pool_ticket(c->pool), before = 0; // chunks of the outputs before this one
-    for (uint32_t i = 0; i < n_out; i++) {
-        const size_t rows = c->graph->values[op->out[i]].width;
-        const size_t n_chunks = (rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
-        float *out = logits ? logits : value_row(c, op->out[i], row);
-        for (; chunk < before + n_chunks; chunk = pool_ticket(c->pool)) {
-            const size_t at = (chunk - before) * CHUNK_ROWS;
-            const size_t n_rows = rows - at < CHUNK_ROWS ? rows - at : CHUNK_ROWS;
-            run_chunk(c, op, i, at, n_rows, &x, out, rows, thread);
-        }
-        before += n_chunks;
-    }
-    pool_barrier(c->pool);
-}
-
-static void turn_heads(cpu *c, const graph_rope_kv *op, graph_weight norm, float *x, uint32_t n_heads,
-                       size_t token)
-{
-    const uint32_t d = c->graph->sizes.d_head;
-    const graph_norm rms = {GRAPH_NORM_RMS, norm, GRAPH_NONE, op->norm_eps};
-    const float *cos_sin = NULL;
-    for (size_t i = 0; i < c->n_ropes; i++)
-        if (c->ropes[i].theta == op->rope.theta)
-            cos_sin = c->ropes[i].cos_sin + token * c->ropes[i].half * 2;
-    for (uint32_t h = 0; h < n_heads; h++) {
-        float *head = x + (size_t)h * d;
-        if (norm >= 0)
-            c->kernels.norm(&rms, vector(c, norm), NULL, head, head, d);
-        if (op->rope.kind != GRAPH_ROPE_NONE)
-            c->kernels.rotate(&op->rope, cos_sin, head);
-    }
-}
-
-static uint8_t *cache_of(const cpu *c, uint32_t layer, bool v)
-{
-    const size_t n_ctx = c->opt.n_ctx;
-    return c->kv + layer * (c->k_row + c->v_row) * n_ctx + (v ? c->k_row * n_ctx : 0);
-}
-
-static void run_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread)
-{
-    const graph_sizes *s = &c->graph->sizes;
-    const size_t d_kv = (size_t)s->n_kv_heads * s->d_head;
-    for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
-        float *k = value_row(c, op->k, t);
-        turn_heads(c, op, op->q_norm, value_row(c, op->q, t), s->n_heads, t);
-        turn_heads(c, op, op->k_norm, k, s->n_kv_heads, t);
-        quant_find(c->opt.k_format)
-            ->quantize(k, cache_of(c, op->layer, false) + (c->first + t) * c->k_row, d_kv);
-        quant_find(c->opt.v_format)
-            ->quantize(value_row(c, op->v, t), cache_of(c, op->layer, true) + (c->first + t) * c->v_row,
-                       d_kv);
-    }
-    pool_barrier(c->pool);
-}
-
-static void run_attend(cpu *c, const graph_attend *op, uint32_t thread)
-{
-    const graph_sizes *s = &c->graph->sizes;
-    const size_t group = s->n_heads / s->n_kv_heads, n_items = c->n * s->n_kv_heads;
-    const cpu_cache cache = {.k = cache_of(c, op->layer, false),
-                             .v = cache_of(c, op->layer, true),
-                             .k_row = c->k_row,
-                             .v_row = c->v_row,
-                             .k_head = c->k_head,
-                             .v_head = c->v_head,
-                             .k_format = quant_find(c->opt.k_format),
-                             .v_format = quant_find(c->opt.v_format),
-                             .n_heads = s->n_heads,
-                             .n_kv_heads = s->n_kv_heads,
-                             .d_head = s->d_head,
-                             .scale = op->scale};
-    for (size_t item; (item = pool_ticket(c->pool)) < n_items;) {
-        const size_t t = item / s->n_kv_heads, last = c->first + t;
-        const uint32_t kv_head = (uint32_t)(item % s->n_kv_heads);
-        const size_t begin = op->window && last + 1 > op->window ? last + 1 - op->window : 0;
-        const size_t at = kv_head * group * s->d_head;
-        c->kernels.attend(&cache, kv_head, value_row(c, op->q, t) + at, begin, last,
-                          value_row(c, op->out, t) + at, thread_rows(c, thread));
-    }
-    pool_barrier(c->pool);
-}
-
 /* ---- runs ------------------------------------------------------------------------------------- */
 
 static void run_body(void *arg, uint32_t thread)
 {
     cpu *c = arg;
-    fill_ropes(c, thread);
+    cpu_fill_ropes(c, thread);
     for (size_t i = 0; i + 1 < c->graph->n_ops; i++) {
         const graph_op *op = &c->graph->ops[i];
         switch (op->kind) {
         case GRAPH_EMBED:
-            run_embed(c, &op->u.embed, thread);
+            cpu_embed(c, &op->u.embed, thread);
             break;
         case GRAPH_NORM:
-            run_norm(c, &op->u.norm, thread);
+            cpu_norm(c, &op->u.norm, thread);
             break;
         case GRAPH_LINEAR:
-            run_linear(c, &op->u.linear, 0, c->n, NULL, thread);
+            cpu_linear(c, op, 0, c->n, NULL, thread);
             break;
         case GRAPH_ROPE_KV:
-            run_rope_kv(c, &op->u.rope_kv, thread);
+            cpu_rope_kv(c, &op->u.rope_kv, thread);
             break;
         case GRAPH_ATTEND:
-            run_attend(c, &op->u.attend, thread);
+            cpu_attend(c, &op->u.attend, thread);
             break;
         case GRAPH_OP_COUNT:
             break;
@@ -453,7 +261,7 @@ static void run_body(void *arg, uint32_t thread)
 static void run_head(void *arg, uint32_t thread)
 {
     cpu *c = arg;
-    run_linear(c, &c->graph->ops[c->graph->n_ops - 1].u.linear, c->head_row, c->head_rows, c->logits,
+    cpu_linear(c, &c->graph->ops[c->graph->n_ops - 1], c->head_row, c->head_rows, c->logits,
                thread);
 }
 

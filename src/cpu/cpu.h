@@ -15,14 +15,21 @@ typedef struct {
 
 typedef struct cpu cpu;
 
-ingle_status cpu_open(cpu **out, const graph *g, const cpu_options *opt, const ingle_allocator *a,
-                      ingle_error *err);
+/* Packed weights that the sessions of one model share. *shared starts as NULL, is looked in and
+ * added to by cpu_open (the caller sees to it that one thread does so at a time) and freed after
+ * the last session. */
+typedef struct cpu_shared cpu_shared;
+void cpu_shared_free(void *list);
+
+ingle_status cpu_open(cpu **out, const graph *g, const cpu_options *opt, cpu_shared **shared,
+                      const ingle_allocator *a, ingle_error *err);
 void cpu_close(cpu *c);
 
 /* What cpu_open would take. ERR_USAGE: no such path; ERR_UNSUPPORTED: a cache format that the
  * heads' length does not fit. */
 typedef struct {
     uint64_t kv, scratch;
+    uint64_t packed, replaced; // packed weights, and the bytes of the file that they stand for
     const char *path; // the one that will run
 } cpu_needs;
 

@@ -195,7 +195,7 @@ static float row_dot(const int_format *f, const int_row *w, const int8_t *q, con
         else
             part = w->d[b] * (float)dot(wq, xq, BLOCK);
         if (f->has_min)
-            part += w->m[b] * (float)sums[b];
+            part += w->m[b] * (float)(sums[2 * b] + sums[2 * b + 1]);
         sum[b % 4] += d[b] * part;
     }
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
@@ -216,7 +216,7 @@ static void int8_matmul(const graph_tensor *w, size_t row, size_t n_rows, const 
         for (size_t t = 0; t < x->n_tokens; t++)
             y[t * y_stride + r] = row_dot(f, &unpacked, x->q + t * x->q_stride,
                                           x->d + t * (x->q_stride / BLOCK),
-                                          x->sums + t * (x->q_stride / BLOCK), n_blocks);
+                                          x->sums + t * (x->q_stride / 16), n_blocks);
     }
 }
 
@@ -275,7 +275,7 @@ static void norm(const graph_norm *n, const float *weight, const float *bias, co
 }
 
 /* The heads of a group share each key and value, which is dequantised once. */
-static void attend(const cpu_cache *c, uint32_t kv_head, const float *q, size_t first, size_t last,
+void cpu_attend_portable(const cpu_cache *c, uint32_t kv_head, const float *q, size_t first, size_t last,
                    float *out, float *scratch)
 {
     const size_t group = c->n_heads / c->n_kv_heads, d = c->d_head, n = last - first + 1;
@@ -322,6 +322,11 @@ static void gate(graph_epilogue kind, const float *g, const float *up, float *ou
     }
 }
 
+bool cpu_has_portable(void)
+{
+    return true;
+}
+
 void cpu_fill_portable(cpu_kernels *k)
 {
     for (uint32_t id = 0; id < QUANT_ID_END; id++) {
@@ -331,6 +336,6 @@ void cpu_fill_portable(cpu_kernels *k)
         k->matmul[id] = k->reads_int8[id] ? int8_matmul : float_matmul;
     }
     k->norm = norm;
-    k->attend = attend;
+    k->attend = cpu_attend_portable;
     k->gate = gate;
 }

@@ -3,23 +3,26 @@
 #ifndef INGLE_CPU_KERNELS_H
 #define INGLE_CPU_KERNELS_H
 
+#include "cpu/pack.h"
 #include "graph/graph.h"
 #include "quant/quant.h"
 
 /* Slowest to fastest; a path fills in what it does better than those before it. */
 #define CPU_PATHS(X) \
     X(ref)           \
-    X(portable)
+    X(portable)          \
+    X(avx512)
 
 /* The inputs of a linear: n_tokens rows of `cols` values, as floats and, if the kernel asks for
- * them, as int8 in blocks of 32 (see quant_activations). */
+ * them, as int8 in blocks of 32 (see quant_activations), with sums for weights that are stored with
+ * an offset. */
 typedef struct {
     size_t n_tokens, cols;
     const float *f;      // [n_tokens][f_stride]
     size_t f_stride;
     const int8_t *q;     // [n_tokens][q_stride], q_stride = cols rounded up to 32
     const float *d;      // [n_tokens][q_stride / 32]
-    const int32_t *sums; // the same
+    const int32_t *sums; // [n_tokens][q_stride / 16]: of each half block's q
     size_t q_stride;
 } cpu_rows;
 
@@ -29,6 +32,17 @@ typedef void cpu_matmul_fn(const graph_tensor *w, size_t row, size_t n_rows, con
                            float *y, size_t y_stride, void *scratch);
 
 enum { CPU_ROW_SCRATCH = 8 };
+
+/* Products over packed weights (pack.h), groups group ... group + n - 1 of 16 rows.
+ * gemv: one token, y [16 n]; `next` is where this thread will read next, for prefetching, or NULL.
+ * gemm: y[t * y_stride + r]; scratch: 64-byte aligned, CPU_PANEL_BYTES a column of W.
+ * Rows beyond the matrix come out as 0. */
+typedef void cpu_gemv_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
+                         const uint8_t *next);
+typedef void cpu_gemm_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
+                         size_t y_stride, void *scratch);
+
+enum { CPU_PANEL_BYTES = 40 }; // two groups: bytes, and 64 of scales and 64 of minimums a part
 
 /* One layer's cache and what a query needs of it. Rows [n_ctx] of n_kv_heads * d_head values. */
 typedef struct {
@@ -49,6 +63,10 @@ typedef struct {
     const char *name;
     cpu_matmul_fn *matmul[QUANT_ID_END];
     bool reads_int8[QUANT_ID_END]; // does matmul[format] read x->q, d, sums?
+    cpu_gemv_fn *gemv[PACK_KIND_COUNT]; // NULL: not packed on this path
+    cpu_gemm_fn *gemm[PACK_KIND_COUNT]; // as gemv
+    /* quant_activations, and sums [n / 16] of half blocks */
+    void (*quantise)(const float *x, size_t n, int8_t *q, float *d, int32_t *sums);
     void (*norm)(const graph_norm *n, const float *weight, const float *bias, const float *x,
                  float *y, size_t width);
     /* x [d_head] in place; cos_sin [n_rot / 2][2], scaled already */
@@ -61,6 +79,16 @@ typedef struct {
 #define CPU_DECLARE_FILL(path) void cpu_fill_##path(cpu_kernels *k);
 CPU_PATHS(CPU_DECLARE_FILL)
 #undef CPU_DECLARE_FILL
+
+/* Shared between paths. */
+void cpu_quantise_block(const float *x, int8_t *q, float *d, int32_t *sums); // 32 values, 2 sums
+cpu_attend_fn cpu_attend_portable;
+void cpu_fill_avx512_float(cpu_kernels *k);
+
+/* Does this machine have the path's instructions? */
+#define CPU_DECLARE_HAS(path) bool cpu_has_##path(void);
+CPU_PATHS(CPU_DECLARE_HAS)
+#undef CPU_DECLARE_HAS
 
 /* Fills in all paths up to `highest` (NULL = all); false if it is no path's name. */
 bool cpu_select(cpu_kernels *k, const char *highest);

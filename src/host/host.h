@@ -14,6 +14,12 @@ typedef struct {
 ingle_status host_file_map(host_file *out, const char *path, ingle_error *err);
 void host_file_unmap(host_file *f); // {0} is a no-op
 
+/* Says that the file's pages are not needed in memory for now; they come back when read. */
+void host_file_forget(const host_file *f);
+
+/* Asks for large pages behind a big block, where the system has them. */
+void host_large_pages(void *block, size_t bytes);
+
 /* Threads. start returns NULL when the system gives none; the caller goes on with fewer. */
 typedef struct host_thread host_thread;
 

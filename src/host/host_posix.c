@@ -52,6 +52,24 @@ void host_file_unmap(host_file *f)
     *f = (host_file){0};
 }
 
+void host_file_forget(const host_file *f)
+{
+    if (f->bytes)
+        madvise((void *)(uintptr_t)f->bytes, (size_t)f->size, MADV_DONTNEED);
+}
+
+void host_large_pages(void *block, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t page = 4096, at = ((uintptr_t)block + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)block + bytes) / page * page;
+    if (end > at)
+        madvise((void *)at, end - at, MADV_HUGEPAGE); // a wish: nothing depends on it
+#else
+    (void)block, (void)bytes;
+#endif
+}
+
 /* ---- threads ------------------------------------------------------------------------------ */
 
 struct host_thread {

@@ -47,6 +47,8 @@ void ingle_model_close(ingle_model *m)
     if (!m)
         return;
     const ingle_allocator a = m->allocator;
+    if (m->backend_free)
+        m->backend_free(m->backend_data);
     if (m->runnable.status == INGLE_OK)
         graph_free(&m->graph);
     token_close(m->tokens);

@@ -5,6 +5,8 @@
 #ifndef INGLE_MODEL_MODEL_H
 #define INGLE_MODEL_MODEL_H
 
+#include <stdatomic.h>
+
 #include "file/stream.h"
 #include "graph/graph.h"
 #include "host/host.h"
@@ -31,6 +33,12 @@ struct ingle_model {
     const char **meta;    // [2 * file.n_values]: key, printed value
     const char **tensor_names; // [file.n_tensors]
     uint64_t tables_bytes; // of vocabulary and metadata
+
+    /* What a backend made of the weights for all sessions; freed with the model. The only part that
+     * changes after opening: under the lock. */
+    atomic_flag backend_lock;
+    void *backend_data;
+    void (*backend_free)(void *data);
 };
 
 const ingle_allocator *model_allocator(const ingle_model *m);

@@ -54,7 +54,7 @@ ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_opti
         status = cpu_plan(&m->graph, &o, &needs, err);
     if (status != INGLE_OK)
         return status;
-    *out = (ingle_memory){.weights = m->info.weight_bytes,
+    *out = (ingle_memory){.weights = m->info.weight_bytes - needs.replaced + needs.packed,
                           .kv = needs.kv,
                           .scratch = needs.scratch + sizeof(int32_t) * (uint64_t)o.n_ctx,
                           .tables = m->tables_bytes,
@@ -62,6 +62,23 @@ ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_opti
                           .n_threads = o.n_threads,
                           .cpu = needs.path};
     return INGLE_OK;
+}
+
+/* One session at a time makes or finds the shared weights. Once they are packed the file's own pages
+ * are hardly read again. */
+static ingle_status open_cpu(ingle_session *s, const cpu_options *o, ingle_error *err)
+{
+    ingle_model *m = (ingle_model *)(uintptr_t)s->model;
+    while (atomic_flag_test_and_set(&m->backend_lock))
+        host_relax();
+    cpu_shared *shared = m->backend_data, *before = shared;
+    const ingle_status status = cpu_open(&s->cpu, &m->graph, o, &shared, &m->allocator, err);
+    m->backend_data = shared;
+    m->backend_free = cpu_shared_free;
+    for (uint32_t i = 0; shared != before && i < m->n_maps; i++)
+        host_file_forget(&m->maps[i]);
+    atomic_flag_clear(&m->backend_lock);
+    return status;
 }
 
 ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
@@ -85,7 +102,7 @@ ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
     if (!s->ids)
         status = error_memory(err, size_mul(o.n_ctx, sizeof *s->ids), "a timeline");
     if (status == INGLE_OK)
-        status = cpu_open(&s->cpu, &m->graph, &o, &m->allocator, err);
+        status = open_cpu(s, &o, err);
     if (status != INGLE_OK) {
         ingle_session_close(s);
         return status;

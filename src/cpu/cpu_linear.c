@@ -1,0 +1,198 @@
+/* Products: inputs normed and rounded to int8, rows handed out by ticket, epilogues. A thread draws
+ * its next ticket before it computes the one in hand, so that the kernel can fetch those weights
+ * ahead while it ends. */
+#include "cpu/cpu_impl.h"
+
+/* What one ticket reads while one token is computed: long enough for prefetching to run, short
+ * enough to share out evenly. Matrices of many megabytes take larger ones. */
+enum { CHUNK_BYTES = 24 * 1024, MAX_CHUNK_BYTES = 160 * 1024, CHUNKS_A_THREAD = 16 };
+
+static bool is_gated(const graph_linear *l)
+{
+    return l->epilogue == GRAPH_GATE_SILU || l->epilogue == GRAPH_GATE_GELU;
+}
+
+static uint32_t choose_rows(const cpu *c, const cpu_packed *p)
+{
+    if (!p)
+        return PACK_ROWS;
+    size_t bytes = p->n_groups * p->group_bytes / (CHUNKS_A_THREAD * c->opt.n_threads);
+    bytes = bytes < CHUNK_BYTES ? CHUNK_BYTES : bytes > MAX_CHUNK_BYTES ? MAX_CHUNK_BYTES : bytes;
+    const size_t groups = bytes / p->group_bytes;
+    const size_t most = CPU_ONE_ROWS / PACK_ROWS;
+    return (uint32_t)(PACK_ROWS * (groups < 1 ? 1 : groups > most ? most : groups));
+}
+
+void cpu_plan_steps(cpu *c)
+{
+    const graph_op *following = NULL;
+    for (size_t i = c->graph->n_ops; i-- > 0;) {
+        const graph_op *op = &c->graph->ops[i];
+        if (op->kind != GRAPH_LINEAR)
+            continue;
+        const graph_linear *l = &op->u.linear;
+        cpu_step *s = &c->steps[i];
+        s->gated = is_gated(l);
+        s->n_out = s->gated ? 1 : l->n_out;
+        s->following = following;
+        for (uint32_t j = 0; j < l->n_out; j++) {
+            s->packed[j] = cpu_weights_get(c->weights, l->weight[j]);
+            s->int8 |= s->packed[j] || c->kernels.reads_int8[c->graph->tensors[l->weight[j]].format];
+        }
+        s->one_rows = choose_rows(c, s->packed[0]);
+        following = op;
+    }
+}
+
+/* ---- inputs ------------------------------------------------------------------------------------- */
+
+static void make_input(cpu *c, const graph_linear *op, const cpu_step *s, const float *x, float *normed,
+                       int8_t *q, float *d, int32_t *sums)
+{
+    const size_t width = c->graph->values[op->in].width;
+    if (op->norm.kind != GRAPH_NORM_NONE) {
+        c->kernels.norm(&op->norm, cpu_vector(c, op->norm.weight), cpu_vector(c, op->norm.bias), x, normed,
+                        width);
+        x = normed;
+    }
+    if (s->int8) // such formats have rows of whole blocks
+        c->kernels.quantise(x, width, q, d, sums);
+}
+
+/* One token: every thread makes the input for itself, which is cheaper than a barrier. */
+static cpu_rows one_input(cpu *c, const graph_linear *op, const cpu_step *s, size_t row, uint32_t thread)
+{
+    const cpu_thread *t = &c->threads[thread];
+    const size_t width = c->graph->values[op->in].width;
+    const float *x = cpu_value(c, op->in, row);
+    make_input(c, op, s, x, t->normed, t->q, t->d, t->sums);
+    return (cpu_rows){.n_tokens = 1,
+                      .cols = width,
+                      .f = op->norm.kind != GRAPH_NORM_NONE ? t->normed : x,
+                      .f_stride = width,
+                      .q = t->q,
+                      .d = t->d,
+                      .sums = t->sums,
+                      .q_stride = (width + CPU_BLOCK - 1) / CPU_BLOCK * CPU_BLOCK};
+}
+
+static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, size_t row, size_t n,
+                            uint32_t thread)
+{
+    const size_t width = c->graph->values[op->in].width;
+    const size_t stride = (width + CPU_BLOCK - 1) / CPU_BLOCK * CPU_BLOCK;
+    for (size_t t = thread; t < n; t += pool_threads(c->pool))
+        make_input(c, op, s, cpu_value(c, op->in, row + t), c->normed + t * width, c->q + t * stride,
+                   c->d + t * (stride / CPU_BLOCK), c->sums + t * (stride / 16));
+    pool_barrier(c->pool);
+    return (cpu_rows){.n_tokens = n,
+                      .cols = width,
+                      .f = op->norm.kind != GRAPH_NORM_NONE ? c->normed : cpu_value(c, op->in, row),
+                      .f_stride = width,
+                      .q = c->q,
+                      .d = c->d,
+                      .sums = c->sums,
+                      .q_stride = stride};
+}
+
+/* ---- chunks ------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint32_t out; // which output
+    size_t row, n_rows;
+} chunk;
+
+/* Chunk number i over all outputs, each cut into pieces of `rows`; false beyond the last. */
+static bool find_chunk(const cpu *c, const graph_linear *op, const cpu_step *s, size_t rows, size_t i, chunk *at)
+{
+    for (uint32_t out = 0; out < s->n_out; out++) {
+        const size_t width = c->graph->values[op->out[out]].width, n = (width + rows - 1) / rows;
+        if (i < n) {
+            const size_t row = i * rows;
+            *at = (chunk){out, row, width - row < rows ? width - row : rows};
+            return true;
+        }
+        i -= n;
+    }
+    return false;
+}
+
+static const uint8_t *chunk_data(const cpu_packed *p, size_t row)
+{
+    return p ? p->data + row / PACK_ROWS * p->group_bytes : NULL;
+}
+
+/* What this thread will read after chunk `i`: its next chunk, or where it is likely to begin in the
+ * following linear. */
+static const uint8_t *read_next(const cpu *c, const graph_linear *op, const cpu_step *s, size_t i, uint32_t thread)
+{
+    chunk at;
+    if (find_chunk(c, op, s, s->one_rows, i, &at))
+        return chunk_data(s->packed[at.out], at.row);
+    if (!s->following)
+        return NULL;
+    const cpu_step *f = &c->steps[s->following - c->graph->ops];
+    return find_chunk(c, &s->following->u.linear, f, f->one_rows, thread, &at)
+               ? chunk_data(f->packed[at.out], at.row)
+               : NULL;
+}
+
+/* Rows of weight w for all tokens into tile[t * stride + r], bias added. */
+static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t w, const chunk *at,
+                     const cpu_rows *x, float *tile, size_t stride, const uint8_t *next, uint32_t thread)
+{
+    const graph_tensor *t = &c->graph->tensors[op->weight[w]];
+    const cpu_packed *p = s->packed[w];
+    const size_t group = at->row / PACK_ROWS, n_groups = (at->n_rows + PACK_ROWS - 1) / PACK_ROWS;
+    void *work = c->threads[thread].work;
+    if (!p)
+        c->kernels.matmul[t->format](t, at->row, at->n_rows, x, tile, stride, work);
+    else if (x->n_tokens == 1)
+        c->kernels.gemv[p->kind](p, group, n_groups, x, tile, next);
+    else
+        c->kernels.gemm[p->kind](p, group, n_groups, x, tile, stride, work);
+    const float *b = cpu_vector(c, op->bias[w]);
+    if (b)
+        for (size_t i = 0; i < x->n_tokens; i++)
+            for (size_t r = 0; r < at->n_rows; r++)
+                tile[i * stride + r] += b[at->row + r];
+}
+
+/* A chunk from weights to its output: out is [n][out_width]. */
+static void run_chunk(cpu *c, const graph_linear *op, const cpu_step *s, const chunk *at, const cpu_rows *x,
+                      float *out, size_t out_width, size_t stride, const uint8_t *next, uint32_t thread)
+{
+    float *tile = c->threads[thread].tile, *up = tile + stride * x->n_tokens;
+    multiply(c, op, s, at->out, at, x, tile, stride, s->gated ? chunk_data(s->packed[1], at->row) : next,
+             thread);
+    if (s->gated)
+        multiply(c, op, s, 1, at, x, up, stride, next, thread);
+    for (size_t t = 0; t < x->n_tokens; t++) {
+        const float *from = tile + t * stride;
+        float *to = out + t * out_width + at->row;
+        if (s->gated)
+            c->kernels.gate(op->epilogue, from, up + t * stride, to, at->n_rows);
+        else if (op->epilogue == GRAPH_ADD)
+            for (size_t r = 0; r < at->n_rows; r++)
+                to[r] += from[r];
+        else
+            memcpy(to, from, at->n_rows * sizeof *to);
+    }
+}
+
+void cpu_linear(cpu *c, const graph_op *o, size_t row, size_t n, float *logits, uint32_t thread)
+{
+    const graph_linear *op = &o->u.linear;
+    const cpu_step *s = &c->steps[o - c->graph->ops];
+    const cpu_rows x = n == 1 ? one_input(c, op, s, row, thread) : many_inputs(c, op, s, row, n, thread);
+    const size_t rows = n == 1 ? s->one_rows : CPU_MANY_ROWS;
+    chunk at;
+    for (size_t i = pool_ticket(c->pool); find_chunk(c, op, s, rows, i, &at);) {
+        const size_t next = pool_ticket(c->pool);
+        const uint8_t *ahead = n == 1 ? read_next(c, op, s, next, thread) : NULL;
+        float *out = logits ? logits : cpu_value(c, op->out[at.out], row);
+        run_chunk(c, op, s, &at, &x, out, c->graph->values[op->out[at.out]].width, rows, ahead, thread);
+        i = next;
+    }
+    pool_barrier(c->pool);
+}

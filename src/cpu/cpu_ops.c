@@ -1,0 +1,114 @@
+/* The ops between the products: embedding, norm, rotation and cache, attention. */
+#include "cpu/cpu_impl.h"
+
+#include <math.h>
+
+/* The rotations of all positions of the run, once for all layers. The angle is taken in double: a
+ * float loses it beyond a few thousand positions. */
+void cpu_fill_ropes(cpu *c, uint32_t thread)
+{
+    for (size_t i = 0; i < c->n_ropes; i++) {
+        const cpu_rope_table *r = &c->ropes[i];
+        for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
+            float *to = r->cos_sin + t * r->half * 2;
+            for (uint32_t j = 0; j < r->half; j++) {
+                const double angle = (double)(c->first + t) * (double)r->theta[j];
+                to[2 * j] = (float)cos(angle) * r->scale;
+                to[2 * j + 1] = (float)sin(angle) * r->scale;
+            }
+        }
+    }
+}
+
+void cpu_embed(cpu *c, const graph_embed *op, uint32_t thread)
+{
+    const graph_tensor *w = &c->graph->tensors[op->table];
+    const quant_traits *format = quant_find(w->format);
+    const size_t row_bytes = (size_t)w->cols / format->values * format->bytes;
+    for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
+        float *to = cpu_value(c, op->out, t);
+        format->dequantize((const uint8_t *)w->data + (size_t)c->ids[t] * row_bytes, to,
+                           (size_t)w->cols);
+        if (op->scale != 1)
+            for (size_t i = 0; i < w->cols; i++)
+                to[i] *= op->scale;
+    }
+    pool_barrier(c->pool);
+}
+
+void cpu_norm(cpu *c, const graph_norm_op *op, uint32_t thread)
+{
+    for (size_t t = thread; t < c->n; t += pool_threads(c->pool))
+        c->kernels.norm(&op->norm, cpu_vector(c, op->norm.weight), cpu_vector(c, op->norm.bias),
+                        cpu_value(c, op->in, t), cpu_value(c, op->out, t),
+                        c->graph->values[op->in].width);
+    pool_barrier(c->pool);
+}
+
+static void turn_heads(cpu *c, const graph_rope_kv *op, graph_weight norm, float *x, uint32_t n_heads,
+                       size_t token)
+{
+    const uint32_t d = c->graph->sizes.d_head;
+    const graph_norm rms = {GRAPH_NORM_RMS, norm, GRAPH_NONE, op->norm_eps};
+    const float *cos_sin = NULL;
+    for (size_t i = 0; i < c->n_ropes; i++)
+        if (c->ropes[i].theta == op->rope.theta)
+            cos_sin = c->ropes[i].cos_sin + token * c->ropes[i].half * 2;
+    for (uint32_t h = 0; h < n_heads; h++) {
+        float *head = x + (size_t)h * d;
+        if (norm >= 0)
+            c->kernels.norm(&rms, cpu_vector(c, norm), NULL, head, head, d);
+        if (op->rope.kind != GRAPH_ROPE_NONE)
+            c->kernels.rotate(&op->rope, cos_sin, head);
+    }
+}
+
+static uint8_t *cache_of(const cpu *c, uint32_t layer, bool v)
+{
+    const size_t n_ctx = c->opt.n_ctx;
+    return c->kv + layer * (c->k_row + c->v_row) * n_ctx + (v ? c->k_row * n_ctx : 0);
+}
+
+void cpu_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread)
+{
+    const graph_sizes *s = &c->graph->sizes;
+    const size_t d_kv = (size_t)s->n_kv_heads * s->d_head;
+    for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
+        float *k = cpu_value(c, op->k, t);
+        turn_heads(c, op, op->q_norm, cpu_value(c, op->q, t), s->n_heads, t);
+        turn_heads(c, op, op->k_norm, k, s->n_kv_heads, t);
+        quant_find(c->opt.k_format)
+            ->quantize(k, cache_of(c, op->layer, false) + (c->first + t) * c->k_row, d_kv);
+        quant_find(c->opt.v_format)
+            ->quantize(cpu_value(c, op->v, t), cache_of(c, op->layer, true) + (c->first + t) * c->v_row,
+                       d_kv);
+    }
+    pool_barrier(c->pool);
+}
+
+void cpu_attend(cpu *c, const graph_attend *op, uint32_t thread)
+{
+    const graph_sizes *s = &c->graph->sizes;
+    const size_t group = s->n_heads / s->n_kv_heads, n_items = c->n * s->n_kv_heads;
+    const cpu_cache cache = {.k = cache_of(c, op->layer, false),
+                             .v = cache_of(c, op->layer, true),
+                             .k_row = c->k_row,
+                             .v_row = c->v_row,
+                             .k_head = c->k_head,
+                             .v_head = c->v_head,
+                             .k_format = quant_find(c->opt.k_format),
+                             .v_format = quant_find(c->opt.v_format),
+                             .n_heads = s->n_heads,
+                             .n_kv_heads = s->n_kv_heads,
+                             .d_head = s->d_head,
+                             .scale = op->scale};
+    for (size_t item; (item = pool_ticket(c->pool)) < n_items;) {
+        const size_t t = item / s->n_kv_heads, last = c->first + t;
+        const uint32_t kv_head = (uint32_t)(item % s->n_kv_heads);
+        const size_t begin = op->window && last + 1 > op->window ? last + 1 - op->window : 0;
+        const size_t at = kv_head * group * s->d_head;
+        c->kernels.attend(&cache, kv_head, cpu_value(c, op->q, t) + at, begin, last,
+                          cpu_value(c, op->out, t) + at, c->threads[thread].work);
+    }
+    pool_barrier(c->pool);
+}
