@@ -16,7 +16,9 @@ LIB_SRC := $(filter-out src/host/host_wasm.c,$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
-ALL_OBJ := $(LIB_OBJ) $(CLI_OBJ) $(TESTS:%=%.o) $(B)/tests/support.o
+# tests/*.c that are no test program: what they share; each program links what it uses.
+SUPPORT := $(patsubst %.c,$(B)/%.o,$(filter-out tests/test_%.c,$(wildcard tests/*.c)))
+ALL_OBJ := $(LIB_OBJ) $(CLI_OBJ) $(TESTS:%=%.o) $(SUPPORT)
 
 all: ingle libingle.a      ## the command line and the library (what plain make does)
 
@@ -32,7 +34,9 @@ $(B)/libingle.a: $(LIB_OBJ) $(B)/sources
 	rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
 $(B)/ingle: $(CLI_OBJ) $(B)/libingle.a $(B)/sources
 	$(CC) $(FLAGS) $(CLI_OBJ) $(B)/libingle.a -o $@ $(LIBS)
-$(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.o $(B)/libingle.a
+$(B)/tests/support.a: $(SUPPORT) $(B)/sources
+	rm -f $@ && $(AR) rcs $@ $(SUPPORT)
+$(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.a $(B)/libingle.a
 	$(CC) $(FLAGS) $^ -o $@ $(LIBS)
 
 # Two stamps, rewritten only when they change: other flags rebuild everything, and a source that
@@ -42,7 +46,7 @@ $(B)/flags: FORCE
 	@echo '$(CC) $(FLAGS)' | cmp -s - $@ || echo '$(CC) $(FLAGS)' > $@
 $(B)/sources: FORCE
 	@mkdir -p $(@D)
-	@echo '$(LIB_SRC) $(CLI_OBJ)' | cmp -s - $@ || echo '$(LIB_SRC) $(CLI_OBJ)' > $@
+	@echo '$(LIB_SRC) $(CLI_OBJ) $(SUPPORT)' | cmp -s - $@ || echo '$(LIB_SRC) $(CLI_OBJ) $(SUPPORT)' > $@
 FORCE:
 
 test: all check            ## builds and runs every test; the last line is the total
