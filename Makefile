@@ -18,7 +18,8 @@ CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 # tests/*.c that are no test program: what they share; each program links what it uses.
 SUPPORT := $(patsubst %.c,$(B)/%.o,$(filter-out tests/test_%.c,$(wildcard tests/*.c)))
-ALL_OBJ := $(LIB_OBJ) $(CLI_OBJ) $(TESTS:%=%.o) $(SUPPORT)
+REPLAYS := $(patsubst fuzz/fuzz_%.c,$(B)/fuzz/replay_%,$(wildcard fuzz/fuzz_*.c))
+ALL_OBJ := $(LIB_OBJ) $(CLI_OBJ) $(TESTS:%=%.o) $(SUPPORT) $(patsubst %.c,$(B)/%.o,$(wildcard fuzz/*.c bench/*.c))
 
 all: ingle libingle.a      ## the command line and the library (what plain make does)
 
@@ -51,7 +52,7 @@ FORCE:
 
 test: all check            ## builds and runs every test; the last line is the total
 
-check: $(B)/ingle $(B)/libingle.a $(TESTS)
+check: $(B)/ingle $(B)/libingle.a $(TESTS) $(REPLAYS)
 	+@INGLE_BUILD='$(B)' CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' MAKE='$(MAKE)' \
 	    $(PYTHON) tools/run_tests.py
 
