@@ -11,6 +11,9 @@ FLAGS    = -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -D_GNU_SOURCE -ffp-contrac
 LIBS    := -lm -pthread
 # Each flavour (native, sanitized, covered, strict) has a folder of its own and leaves the others be.
 B       ?= build/native
+# V=1 shows the commands in full.
+Q       := $(if $(V),,@)
+SAY      = @$(if $(V),true,echo)
 
 LIB_SRC := $(filter-out src/host/host_wasm.c,$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
@@ -24,21 +27,25 @@ ALL_OBJ := $(LIB_OBJ) $(CLI_OBJ) $(TESTS:%=%.o) $(SUPPORT) $(patsubst %.c,$(B)/%
 all: ingle libingle.a      ## the command line and the library (what plain make does)
 
 libingle.a: $(B)/libingle.a
-	cp $< $@
+	@cp $< $@
 ingle: $(B)/ingle
-	cp $< $@
+	@cp $< $@
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -c $< -o $@
+	$(SAY) "$(CC) $<"
+	$(Q)$(CC) $(FLAGS) -c $< -o $@
 $(B)/libingle.a: $(LIB_OBJ) $(B)/sources
-	rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
+	$(SAY) "$(AR) $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
 $(B)/ingle: $(CLI_OBJ) $(B)/libingle.a $(B)/sources
-	$(CC) $(FLAGS) $(CLI_OBJ) $(B)/libingle.a -o $@ $(LIBS)
+	$(SAY) "$(CC) $@"
+	$(Q)$(CC) $(FLAGS) $(CLI_OBJ) $(B)/libingle.a -o $@ $(LIBS)
 $(B)/tests/support.a: $(SUPPORT) $(B)/sources
-	rm -f $@ && $(AR) rcs $@ $(SUPPORT)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(SUPPORT)
 $(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.a $(B)/libingle.a
-	$(CC) $(FLAGS) $^ -o $@ $(LIBS)
+	$(SAY) "$(CC) $@"
+	$(Q)$(CC) $(FLAGS) $^ -o $@ $(LIBS)
 
 # Two stamps, rewritten only when they change: other flags rebuild everything, and a source that
 # was added or taken away rebuilds the archive.
