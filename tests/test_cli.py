@@ -362,6 +362,12 @@ def sample_text():
     return "".join(f"Once upon a time there was a dog number {i}. He liked to play in the park. " for i in range(60))
 
 
+def log_softmax(row):
+    top = max(row)
+    total = top + math.log(sum(math.exp(x - top) for x in row))
+    return [x - total for x in row]
+
+
 def perplexity_follows_the_protocol(tmp):
     path = write(tmp, "t.txt", sample_text())
     argv = ["perplexity", "-m", STORIES, "-f", path, "-c", "64", "--chunks", "3"]
@@ -374,9 +380,7 @@ def perplexity_follows_the_protocol(tmp):
         part = [1] + ids[chunk * 64 + 1:chunk * 64 + 64]
         rows = array.array("f", good("logits", "-m", STORIES, "--ids", " ".join(map(str, part))))
         for i in range(32, 63):
-            row = rows[i * 512:i * 512 + 512]
-            top = max(row)
-            nlls.append(top + math.log(sum(math.exp(x - top) for x in row)) - row[part[i + 1]])
+            nlls.append(-log_softmax(rows[i * 512:i * 512 + 512])[part[i + 1]])
     mean = sum(nlls) / len(nlls)
     assert abs(got["nll"] - mean) < 1e-4 * mean, (got["nll"], mean)
     assert abs(got["ppl"] - math.exp(mean)) < 1e-3 * math.exp(mean)
@@ -396,12 +400,20 @@ def perplexity_compares(tmp):
     again = json.loads(good("perplexity", "-m", STORIES, "--kl", base, "--json"))
     assert again["nll"] == first["nll"] and abs(again["kl_mean"]) < 1e-5 and again["top1_agreement"] == 1
     assert again == json.loads(good("perplexity", "-m", STORIES, "--kl", base, "--json", "-f", path, "-c", "64"))
-    rough = json.loads(good("perplexity", "-m", STORIES, "--kl", base, "--json", "-ctk", "q4_0", "-ctv", "q4_0"))
-    assert rough["kl_mean"] > abs(again["kl_mean"]) and rough["kl_p99"] >= rough["kl_mean"] > 0
+    # A base whose first two rows are swapped: the comparison must give what the logits say.
+    data, row = read(base), 8 + 512 * 2
+    at = 20 + 3 * 64 * 4
+    swapped = write(tmp, "swapped", data[:at] + data[at + row:at + 2 * row] + data[at:at + row] + data[at + 2 * row:])
+    rough = json.loads(good("perplexity", "-m", STORIES, "--kl", swapped, "--json"))
+    ids = [1, *struct.unpack("<64i", data[20:20 + 256])[1:]]
+    a, b = (log_softmax(array.array("f", good("logits", "-m", STORIES, "--ids", " ".join(map(str, ids[:n]))))[-512:]) for n in (33, 34))
+    both = sum(math.exp(x) * (x - y) + math.exp(y) * (y - x) for x, y in zip(a, b))
+    assert abs(rough["kl_mean"] - both / 93) < 1e-3 * both / 93, (rough, both / 93)
+    assert rough["kl_p99"] > 0.01, rough
+    assert abs(rough["top1_agreement"] - (93 - 2 * (a.index(max(a)) != b.index(max(b)))) / 93) < 1e-5, rough
     assert json.loads(good("perplexity", "-m", STORIES, "--kl", base, "--json", "--chunks", "1"))["chunks"] == 1
     bad(2, "ERR_USAGE", "perplexity", "-m", STORIES, "--kl", base, "-c", "32")
     bad(2, "ERR_USAGE", "perplexity", "-m", STORIES, "--kl", base, "-f", write(tmp, "u.txt", "other words " * 400))
-    data = read(base)
     for name, broken in (("cut", data[:-1]), ("short", data[:10]), ("magic", b"x" + data[1:]), ("empty", b""),
                          ("vocab", data[:8] + struct.pack("<I", 511) + data[12:]),
                          ("huge", data[:8] + struct.pack("<III", 2**32 - 1, 2**32 - 1, 2**32 - 1) + data[20:]),
@@ -576,7 +588,7 @@ def chat_on_a_terminal(tmp):
     t = Terminal("chat", "-m", STORIES, "--temp", "0", "-n", "4")
     t.expect("\x1b[?2004h")
     for keys in ("xx\u00e9One dog\x01\x1b[3~\x1b[3~\x1b[C\x7f\x05!?\x02\x04\x7f\r",   # edits leave "One dog"
-                 "gone\x15 two  words \x17\x17cat\x1b[D\x1b[D\x0b\x1b[1~The \x1b[4~\r",  # leaves "The c"
+                 "gone\x15two  words \x17\x17cat\x1b[D\x1b[D\x0b\x1b[1~The \x1b[4~\r",  # leaves "The c"
                  "draft\x1b[A\x1b[A\x1b[B\x1b[B\x1b[A\x1b[A\r",                        # history: "One dog" again
                  "\x1b[200~two\nlines\x1b[201~\r"):
         t.send(keys)
