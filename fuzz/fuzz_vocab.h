@@ -77,7 +77,9 @@ static inline void fuzz_fill_bpe(fuzz_vocab *v)
     v->source.n_merges = sizeof fuzz_merges / sizeof *fuzz_merges;
 }
 
-static inline void fuzz_fill_pieces(fuzz_vocab *v, const char *before_word, bool bytes)
+#define FUZZ_SPACE "\xE2\x96\x81" // U+2581, before the first piece of a word
+
+static inline void fuzz_fill_pieces(fuzz_vocab *v, bool bytes)
 {
     char text[16];
     for (unsigned b = 0; b < 256 && bytes; b++) {
@@ -88,16 +90,14 @@ static inline void fuzz_fill_pieces(fuzz_vocab *v, const char *before_word, bool
         fuzz_add_token(v, &(const char){(char)c}, 1, TOKEN_NORMAL);
     for (size_t i = 0; i < sizeof fuzz_words / sizeof *fuzz_words; i++) {
         fuzz_add_word(v, fuzz_words[i], TOKEN_NORMAL);
-        snprintf(text, sizeof text, "%s%s", before_word, fuzz_words[i]);
+        snprintf(text, sizeof text, FUZZ_SPACE "%s", fuzz_words[i]);
         fuzz_add_word(v, text, TOKEN_NORMAL);
     }
-    if (strcmp(before_word, "##") != 0)
-        fuzz_add_word(v, before_word, TOKEN_NORMAL);
-    else
-        for (unsigned c = 33; c < 127; c++) {
-            snprintf(text, sizeof text, "##%c", (char)c);
-            fuzz_add_word(v, text, TOKEN_NORMAL);
-        }
+    fuzz_add_word(v, FUZZ_SPACE, TOKEN_NORMAL);
+    for (unsigned c = 33; c < 127 && !bytes; c++) {
+        snprintf(text, sizeof text, FUZZ_SPACE "%c", (char)c);
+        fuzz_add_word(v, text, TOKEN_NORMAL);
+    }
 }
 
 /* kind: 0 byte-level BPE with the pre-tokenizer `pre`, 1 SentencePiece, 2 unigram, 3 WordPiece. */
@@ -115,7 +115,7 @@ static inline fuzz_vocab *fuzz_vocab_make(unsigned kind, str pre)
     if (kind == 0)
         fuzz_fill_bpe(v);
     else
-        fuzz_fill_pieces(v, kind == 3 ? "##" : "\xE2\x96\x81", kind != 3);
+        fuzz_fill_pieces(v, kind != 3);
     for (size_t i = 0, at = 0; i < v->n; at = v->ends[i++])
         v->tokens[i] = (str){v->text.bytes + at, v->ends[i] - at};
     v->source.tokens = v->tokens;
