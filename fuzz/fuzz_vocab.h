@@ -30,19 +30,6 @@ static inline void fuzz_add_word(fuzz_vocab *v, const char *word, int32_t type)
     fuzz_add_token(v, word, strlen(word), type);
 }
 
-/* The byte as GPT-2's vocabularies write it: printable Latin-1 as itself, the rest from U+0100. */
-static inline uint32_t fuzz_byte_letter(unsigned byte)
-{
-    uint32_t next = 256;
-    for (unsigned b = 0; b < 256; b++) {
-        const bool itself = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-        if (b == byte)
-            return itself ? b : next;
-        next += !itself;
-    }
-    return 0;
-}
-
 static const char *const fuzz_words[] = {"he", "in", "ll", "er", "the", "ing", "lo", "hello", "xx", "12",
                                          "don", "\xC3\xA9", "\xE4\xBD\xA0", "aa", "aaaa"};
 
@@ -62,9 +49,13 @@ static inline void fuzz_add_specials(fuzz_vocab *v)
 
 static inline void fuzz_fill_bpe(fuzz_vocab *v)
 {
-    char utf8[8];
-    for (unsigned b = 0; b < 256; b++)
-        fuzz_add_token(v, utf8, utf8_encode(fuzz_byte_letter(b), utf8), TOKEN_NORMAL);
+    // A byte as GPT-2's vocabularies write it: printable Latin-1 as itself, the rest from U+0100 on.
+    uint32_t next = 256;
+    for (unsigned b = 0; b < 256; b++) {
+        char utf8[8];
+        const bool itself = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+        fuzz_add_token(v, utf8, utf8_encode(itself ? b : next++, utf8), TOKEN_NORMAL);
+    }
     for (size_t i = 0; i < sizeof fuzz_merges / sizeof *fuzz_merges; i++) {
         char joined[16];
         size_t n = 0;
