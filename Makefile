@@ -11,29 +11,41 @@ FLAGS    = -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -D_GNU_SOURCE -ffp-contrac
 LIBS    := -lm -pthread
 # Each flavour (native, sanitized, covered, strict) has a folder of its own and leaves the others be.
 B       ?= build/native
+# V=1 shows the commands in full.
+Q       := $(if $(V),,@)
+SAY      = @$(if $(V),true,echo)
 
 LIB_SRC := $(filter-out src/host/host_wasm.c,$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
-ALL_OBJ := $(LIB_OBJ) $(CLI_OBJ) $(TESTS:%=%.o) $(B)/tests/support.o
+# tests/*.c that are no test program: what they share; each program links what it uses.
+SUPPORT := $(patsubst %.c,$(B)/%.o,$(filter-out tests/test_%.c,$(wildcard tests/*.c)))
+REPLAYS := $(patsubst fuzz/fuzz_%.c,$(B)/fuzz/replay_%,$(wildcard fuzz/fuzz_*.c))
+ALL_OBJ := $(LIB_OBJ) $(CLI_OBJ) $(TESTS:%=%.o) $(SUPPORT) $(patsubst %.c,$(B)/%.o,$(wildcard fuzz/*.c bench/*.c))
 
 all: ingle libingle.a      ## the command line and the library (what plain make does)
 
 libingle.a: $(B)/libingle.a
-	cp $< $@
+	@cp $< $@
 ingle: $(B)/ingle
-	cp $< $@
+	@cp $< $@
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -c $< -o $@
+	$(SAY) "$(CC) $<"
+	$(Q)$(CC) $(FLAGS) -c $< -o $@
 $(B)/libingle.a: $(LIB_OBJ) $(B)/sources
-	rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
+	$(SAY) "$(AR) $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
 $(B)/ingle: $(CLI_OBJ) $(B)/libingle.a $(B)/sources
-	$(CC) $(FLAGS) $(CLI_OBJ) $(B)/libingle.a -o $@ $(LIBS)
-$(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.o $(B)/libingle.a
-	$(CC) $(FLAGS) $^ -o $@ $(LIBS)
+	$(SAY) "$(CC) $@"
+	$(Q)$(CC) $(FLAGS) $(CLI_OBJ) $(B)/libingle.a -o $@ $(LIBS)
+$(B)/tests/support.a: $(SUPPORT) $(B)/sources
+	$(Q)rm -f $@ && $(AR) rcs $@ $(SUPPORT)
+$(B)/tests/%: $(B)/tests/%.o $(B)/tests/support.a $(B)/libingle.a
+	$(SAY) "$(CC) $@"
+	$(Q)$(CC) $(FLAGS) $^ -o $@ $(LIBS)
 
 # Two stamps, rewritten only when they change: other flags rebuild everything, and a source that
 # was added or taken away rebuilds the archive.
@@ -42,12 +54,12 @@ $(B)/flags: FORCE
 	@echo '$(CC) $(FLAGS)' | cmp -s - $@ || echo '$(CC) $(FLAGS)' > $@
 $(B)/sources: FORCE
 	@mkdir -p $(@D)
-	@echo '$(LIB_SRC) $(CLI_OBJ)' | cmp -s - $@ || echo '$(LIB_SRC) $(CLI_OBJ)' > $@
+	@echo '$(LIB_SRC) $(CLI_OBJ) $(SUPPORT)' | cmp -s - $@ || echo '$(LIB_SRC) $(CLI_OBJ) $(SUPPORT)' > $@
 FORCE:
 
 test: all check            ## builds and runs every test; the last line is the total
 
-check: $(B)/ingle $(B)/libingle.a $(TESTS)
+check: $(B)/ingle $(B)/libingle.a $(TESTS) $(REPLAYS)
 	+@INGLE_BUILD='$(B)' CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' MAKE='$(MAKE)' \
 	    $(PYTHON) tools/run_tests.py
 

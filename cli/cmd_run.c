@@ -91,14 +91,14 @@ static ingle_status respond(answer *a, const setup_model *m, const options *o,
     ingle_sampling sampling;
     const ingle_session_options opt = setup_session(o, &bar);
     const ingle_generate_options generate = setup_generation(o, seed, &sampling);
-    ingle_status status = make_prompt(&prompt, m, o, text, err);
+    const double start = term_ms();
+    ingle_status status = ingle_session_open(&session, m->model, &opt, err);
+    *load_ms = m->load_ms + term_ms() - start;
+    if (status == INGLE_OK)
+        status = make_prompt(&prompt, m, o, text, err);
     if (status == INGLE_OK && prompt.n == 0)
         status = out_error(err, INGLE_ERR_USAGE, "the prompt is empty and the model adds no "
                            "beginning token");
-    const double start = term_ms();
-    if (status == INGLE_OK)
-        status = ingle_session_open(&session, m->model, &opt, err);
-    *load_ms = m->load_ms + term_ms() - start;
     term_bar_start(&bar, "prompt", !o->quiet, false);
     if (status == INGLE_OK)
         status = answer_make(a, session, &prompt, &generate, o->n_predict == 0, !o->json, err);

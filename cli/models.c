@@ -87,7 +87,7 @@ ingle_status models_parse_hub(models_hub *out, const char *name, ingle_error *er
         if (*out->what == ':')
             out->n_what = strlen(++out->what);
     }
-    const bool whole = out->repo && (out->n_what > 0 || !*out->what);
+    const bool whole = out->repo && (out->n_what > 0 || out->what == out->repo + out->n_repo);
     if (!whole || !hub_part(out->user, out->n_user) || !hub_part(out->repo, out->n_repo) ||
         (out->n_what && !models_is_safe(out->what)))
         return out_error(err, INGLE_ERR_USAGE, "not of the form hf:user/repo[:file-or-quant]");

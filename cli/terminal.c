@@ -42,6 +42,8 @@ void term_start(void)
     // A reader that went away ends the program quietly, also under parents that ignore the signal.
     act.sa_handler = SIG_DFL;
     sigaction(SIGPIPE, &act, NULL);
+    act.sa_handler = SIG_IGN; // a file size limit is an error that can be told
+    sigaction(SIGXFSZ, &act, NULL);
 }
 
 double term_ms(void)

@@ -30,19 +30,6 @@ static inline void fuzz_add_word(fuzz_vocab *v, const char *word, int32_t type)
     fuzz_add_token(v, word, strlen(word), type);
 }
 
-/* The byte as GPT-2's vocabularies write it: printable Latin-1 as itself, the rest from U+0100. */
-static inline uint32_t fuzz_byte_letter(unsigned byte)
-{
-    uint32_t next = 256;
-    for (unsigned b = 0; b < 256; b++) {
-        const bool itself = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-        if (b == byte)
-            return itself ? b : next;
-        next += !itself;
-    }
-    return 0;
-}
-
 static const char *const fuzz_words[] = {"he", "in", "ll", "er", "the", "ing", "lo", "hello", "xx", "12",
                                          "don", "\xC3\xA9", "\xE4\xBD\xA0", "aa", "aaaa"};
 
@@ -62,9 +49,13 @@ static inline void fuzz_add_specials(fuzz_vocab *v)
 
 static inline void fuzz_fill_bpe(fuzz_vocab *v)
 {
-    char utf8[8];
-    for (unsigned b = 0; b < 256; b++)
-        fuzz_add_token(v, utf8, utf8_encode(fuzz_byte_letter(b), utf8), TOKEN_NORMAL);
+    // A byte as GPT-2's vocabularies write it: printable Latin-1 as itself, the rest from U+0100 on.
+    uint32_t next = 256;
+    for (unsigned b = 0; b < 256; b++) {
+        char utf8[8];
+        const bool itself = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+        fuzz_add_token(v, utf8, utf8_encode(itself ? b : next++, utf8), TOKEN_NORMAL);
+    }
     for (size_t i = 0; i < sizeof fuzz_merges / sizeof *fuzz_merges; i++) {
         char joined[16];
         size_t n = 0;
@@ -77,7 +68,9 @@ static inline void fuzz_fill_bpe(fuzz_vocab *v)
     v->source.n_merges = sizeof fuzz_merges / sizeof *fuzz_merges;
 }
 
-static inline void fuzz_fill_pieces(fuzz_vocab *v, const char *before_word, bool bytes)
+#define FUZZ_SPACE "\xE2\x96\x81" // U+2581, before the first piece of a word
+
+static inline void fuzz_fill_pieces(fuzz_vocab *v, bool bytes)
 {
     char text[16];
     for (unsigned b = 0; b < 256 && bytes; b++) {
@@ -88,16 +81,14 @@ static inline void fuzz_fill_pieces(fuzz_vocab *v, const char *before_word, bool
         fuzz_add_token(v, &(const char){(char)c}, 1, TOKEN_NORMAL);
     for (size_t i = 0; i < sizeof fuzz_words / sizeof *fuzz_words; i++) {
         fuzz_add_word(v, fuzz_words[i], TOKEN_NORMAL);
-        snprintf(text, sizeof text, "%s%s", before_word, fuzz_words[i]);
+        snprintf(text, sizeof text, FUZZ_SPACE "%s", fuzz_words[i]);
         fuzz_add_word(v, text, TOKEN_NORMAL);
     }
-    if (strcmp(before_word, "##") != 0)
-        fuzz_add_word(v, before_word, TOKEN_NORMAL);
-    else
-        for (unsigned c = 33; c < 127; c++) {
-            snprintf(text, sizeof text, "##%c", (char)c);
-            fuzz_add_word(v, text, TOKEN_NORMAL);
-        }
+    fuzz_add_word(v, FUZZ_SPACE, TOKEN_NORMAL);
+    for (unsigned c = 33; c < 127 && !bytes; c++) {
+        snprintf(text, sizeof text, FUZZ_SPACE "%c", (char)c);
+        fuzz_add_word(v, text, TOKEN_NORMAL);
+    }
 }
 
 /* kind: 0 byte-level BPE with the pre-tokenizer `pre`, 1 SentencePiece, 2 unigram, 3 WordPiece. */
@@ -115,7 +106,7 @@ static inline fuzz_vocab *fuzz_vocab_make(unsigned kind, str pre)
     if (kind == 0)
         fuzz_fill_bpe(v);
     else
-        fuzz_fill_pieces(v, kind == 3 ? "##" : "\xE2\x96\x81", kind != 3);
+        fuzz_fill_pieces(v, kind != 3);
     for (size_t i = 0, at = 0; i < v->n; at = v->ends[i++])
         v->tokens[i] = (str){v->text.bytes + at, v->ends[i] - at};
     v->source.tokens = v->tokens;

@@ -98,7 +98,8 @@ def vocabulary(g, kind):
         g.add("tokenizer.ggml.pre", STRING, "llama-bpe")
     elif kind == "bert":
         letters = [chr(c) for c in range(97, 123)]
-        tokens = special + ["[CLS]", "[SEP]", "[UNK]"] + letters + ["##" + c for c in letters] + words
+        tokens = special + ["[CLS]", "[SEP]", "[UNK]"] + letters + ["▁" + c for c in letters]
+        tokens += words + ["▁" + w for w in words]
         types += [3, 3, 3]
     else:
         tokens = special + [f"<0x{b:02X}>" for b in range(256)]

@@ -22,7 +22,7 @@
 ingle_status host_file_map(host_file *out, const char *path, ingle_error *err)
 {
     *out = (host_file){0};
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe is refused, not waited for
     if (fd < 0)
         return error_set(err, INGLE_ERR_IO, "%.150s: %s", path, strerror(errno));
     struct stat st;

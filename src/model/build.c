@@ -169,7 +169,8 @@ graph_rope build_rope(model_builder *b, graph_rope_kind kind)
     if (b->status != INGLE_OK)
         return rope;
     const double base = (double)build_f32_or(b, "rope.freq_base", 10000.0f);
-    const double factor = (double)build_f32_or(b, "rope.scaling.factor", 1.0f);
+    double factor = (double)build_f32_or(b, "rope.scaling.factor", 1.0f);
+    factor = factor == 0 ? 1 : factor; // some files state 0 for none
     float *theta = arena_alloc(&b->graph->memory, size_mul(b->n_rot / 2 + 1, sizeof *theta));
     if (!theta) {
         b->status = error_memory(b->err, b->n_rot * sizeof *theta / 2, "rotary frequencies");
@@ -183,7 +184,7 @@ graph_rope build_rope(model_builder *b, graph_rope_kind kind)
     for (uint32_t i = 0; i < b->n_rot / 2; i++)
         theta[i] = (float)pow(base, -2.0 * i / b->n_rot);
 
-    str scaling = {0};
+    str scaling = STR("linear"); // what a factor without a type means
     char key[NAME_SIZE];
     gguf_get_str(b->file, key_of(b, "rope.scaling.type", key), &scaling);
     if (str_equal(scaling, STR("linear"))) {

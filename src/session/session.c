@@ -166,11 +166,13 @@ static ingle_status compute(ingle_session *s, const int32_t *ids, size_t n,
         const size_t now = n - done < s->n_batch ? n - done : s->n_batch;
         s->logits = NULL;
         cpu_run(s->cpu, ids + done, now, s->length);
-        memcpy(s->ids + s->length, ids + done, now * sizeof *ids);
+        memmove(s->ids + s->length, ids + done, now * sizeof *ids); // ids may be the session's own
         s->length += now;
         s->last_run = now;
-        if (row && !visit_rows(s, now, done, row, user))
+        if (row && !visit_rows(s, now, done, row, user)) {
+            s->logits = NULL; // of a token before the last
             return error_set(err, INGLE_ERR_CANCELLED, "stopped after %zu of %zu tokens", done + now, n);
+        }
         done += now;
         if (s->progress && !s->progress(s->progress_user, done, n) && done < n)
             return error_set(err, INGLE_ERR_CANCELLED, "stopped after %zu of %zu tokens", done, n);

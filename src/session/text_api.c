@@ -102,7 +102,8 @@ ingle_status ingle_detokenizer_push(ingle_detokenizer *d, int32_t id, const char
             token_bytes(d->model->tokens, id, d->special, !d->begun, &d->raw, err);
         if (status != INGLE_OK)
             return status;
-        d->begun = true;
+        // As token_decode: a control token that leaves no text is not the first of the text.
+        d->begun |= d->special || !token_is_control(d->model->tokens, id);
     }
     const size_t ready = id < 0 ? d->raw.n : utf8_cut((const uint8_t *)d->raw.bytes, d->raw.n);
     if (ready && !show(d, ready))
@@ -212,9 +213,10 @@ ingle_status ingle_chat_tokenize(const ingle_model *m, const char *context, size
                         err);
     if (status == INGLE_OK) {
         // Many templates write the BOS themselves; then the vocabulary must not add a second one.
+        // A message that begins with its text is no BOS: that stays text.
         token_text(m, token_bos(m->tokens), &bos);
-        const bool has_bos =
-            bos.n && str_starts((str){text.bytes, text.n}, (str){bos.bytes, bos.n});
+        const bool has_bos = bos.n && str_starts((str){text.bytes, text.n}, (str){bos.bytes, bos.n}) &&
+                             !memchr(marks.bytes, 1, bos.n);
         const unsigned flags = INGLE_PARSE_SPECIAL |
                                (token_adds_bos(m->tokens) && !has_bos ? INGLE_ADD_SPECIAL : 0u);
         status = token_encode(m->tokens, (str){text.bytes, text.n}, (const uint8_t *)marks.bytes, flags,

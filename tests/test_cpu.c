@@ -1,0 +1,720 @@
+/* The op suite: every kernel of every path in CPU_PATHS against what the op means, over the formats
+ * and over shapes around the blocks, with buffers between pages that cannot be touched.
+ *
+ *     test_cpu            the tests; a new path joins by itself
+ *     test_cpu bench      speed of each path's matrix product, as a table
+ *
+ * Limits are bounds on rounding, worked out beside each check; U is half a unit in the last place
+ * of a float. A path may sum in any order: n terms in floats are off by at most n U sum |term|. */
+#include "harness.h"
+
+#include <float.h>
+#include <math.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cpu/kernels.h"
+#include "oracle_decoder.h"
+#include "oracle_quant.h"
+#include "support.h"
+
+#define U 0x1p-24
+
+static const char *const paths[] = {
+#define NAME(path) #path,
+    CPU_PATHS(NAME)
+#undef NAME
+};
+
+#define N_PATHS (sizeof paths / sizeof *paths)
+
+/* ---- memory between guard pages --------------------------------------------------------------- */
+
+/* One stretch of memory a purpose, used again and again: its blocks begin at its first byte or end
+ * at its last. */
+typedef struct {
+    uint8_t *first;
+    size_t bytes;
+} guarded;
+
+static guarded guard(size_t bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t inner = (bytes + page - 1) / page * page;
+    uint8_t *p = mmap(NULL, inner + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED || mprotect(p, page, PROT_NONE) || mprotect(p + page + inner, page, PROT_NONE)) {
+        printf("test_cpu: no guarded memory\n");
+        exit(1);
+    }
+    return (guarded){p + page, inner};
+}
+
+enum { FRONT, BACK, SIDES };
+
+/* Where a block of `bytes` lies; the rest is filled with a pattern that `untouched` looks for. */
+static void *place(guarded *g, int side, size_t bytes)
+{
+    if (bytes > g->bytes) {
+        printf("test_cpu: a guarded block of %zu bytes is too small for %zu\n", g->bytes, bytes);
+        exit(1);
+    }
+    memset(g->first, 0xA5, g->bytes);
+    return side == FRONT ? g->first : g->first + g->bytes - bytes;
+}
+
+static bool untouched(const guarded *g, const void *block, size_t bytes)
+{
+    for (const uint8_t *p = g->first, *b = block; p < g->first + g->bytes; p++)
+        if ((p < b || p >= b + bytes) && *p != 0xA5)
+            return false;
+    return true;
+}
+
+static guarded mem_w, mem_f, mem_q, mem_d, mem_sums, mem_y, mem_scratch;
+
+static void map_memory(void)
+{
+    if (mem_w.first)
+        return;
+    mem_w = guard(256 * 1024);
+    mem_f = guard(256 * 1024);
+    mem_q = guard(64 * 1024);
+    mem_d = guard(8 * 1024);
+    mem_sums = guard(8 * 1024);
+    mem_y = guard(64 * 1024);
+    mem_scratch = guard(16 * 1024);
+}
+
+/* ---- values ----------------------------------------------------------------------------------- */
+
+typedef enum { RANDOM, ZEROS, LARGE, TINY, VANISHING, ALTERNATING, SPIKE, KINDS } kind;
+
+static void fill(kind k, float *x, size_t n, uint64_t *seed)
+{
+    for (size_t i = 0; i < n; i++)
+        switch (k) {
+        case LARGE:
+            x[i] = test_random_float(seed) * 1e15f;
+            break;
+        case TINY:
+            x[i] = test_random_float(seed) * 1e-15f;
+            break;
+        case VANISHING: // around the smallest normal numbers
+            x[i] = test_random_float(seed) * 4e-37f;
+            break;
+        case ALTERNATING:
+            x[i] = i % 2 ? -1 : 1;
+            break;
+        case SPIKE:
+            x[i] = i == n / 2 ? 1000 : test_random_float(seed) * 0.01f;
+            break;
+        case RANDOM:
+            x[i] = test_random_float(seed) * 2;
+            break;
+        case ZEROS:
+        case KINDS:
+            x[i] = 0;
+        }
+}
+
+static const oracle_format *oracle_of(uint32_t id)
+{
+    for (size_t i = 0; i < ORACLE_FORMATS; i++)
+        if (oracle_formats[i].id == id)
+            return &oracle_formats[i];
+    return NULL;
+}
+
+/* Every value of a matrix, by the definition of its format. */
+static void read_weights(const oracle_format *f, const uint8_t *blocks, size_t n, double *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = f->value(blocks + i / (size_t)f->values * (size_t)f->bytes, (int)(i % (size_t)f->values));
+}
+
+/* ---- matrix products -------------------------------------------------------------------------- */
+
+enum { ROWS = 20, COLS_MAX = 1024, TOKENS_MAX = 33, STRIDE = 18 };
+
+typedef struct {
+    graph_tensor w;
+    double values[ROWS * COLS_MAX];
+    cpu_rows x;
+    float x_values[TOKENS_MAX * COLS_MAX];
+} product;
+
+/* Inputs as a kernel gets them: floats if it reads floats, else int8 in blocks, and nothing else. */
+static void place_inputs(product *p, bool int8, int side, size_t n_tokens)
+{
+    const size_t cols = p->x.cols, stride = (cols + 31) / 32 * 32, blocks = stride / 32;
+    p->x = (cpu_rows){.n_tokens = n_tokens, .cols = cols, .f_stride = cols, .q_stride = stride};
+    if (!int8) {
+        float *f = place(&mem_f, side, n_tokens * cols * sizeof *f);
+        memcpy(f, p->x_values, n_tokens * cols * sizeof *f);
+        p->x.f = f;
+        return;
+    }
+    int8_t *q = place(&mem_q, side, n_tokens * stride);
+    float *d = place(&mem_d, side, n_tokens * blocks * sizeof *d);
+    int32_t *sums = place(&mem_sums, side, n_tokens * blocks * sizeof *sums);
+    for (size_t t = 0; t < n_tokens; t++)
+        quant_activations(p->x_values + t * cols, cols, q + t * stride, d + t * blocks, sums + t * blocks);
+    p->x.q = q;
+    p->x.d = d;
+    p->x.sums = sums;
+}
+
+/* The true product of row r and token t, and how far a kernel may be off.
+ *
+ * Floats: (n + 2) U sum |w x|, and nothing below the smallest normal number counts.
+ * Integers: each input was rounded by at most d/2 (or flushed, below 127 FLT_MIN), which is worth
+ * |w| d/2 in the sum. The rest is float arithmetic over blocks: a format with a minimum, w = d q + m,
+ * adds d q x and m x apart, each of at most four times the row's largest |w|. */
+static double true_product(const product *p, size_t r, size_t t, bool int8, double *limit)
+{
+    const size_t cols = p->x.cols;
+    const double *w = p->values + r * cols;
+    const float *x = p->x_values + t * cols;
+    double sum = 0, all = 0, largest = 0, rounded = 0, inputs = 0;
+    for (size_t i = 0; i < cols; i++) {
+        float peak = 0;
+        for (size_t j = i / 32 * 32; j < i / 32 * 32 + 32 && j < cols; j++)
+            peak = fmaxf(peak, fabsf(x[j]));
+        sum += w[i] * (double)x[i];
+        all += fabs(w[i] * (double)x[i]);
+        largest = fmax(largest, fabs(w[i]));
+        // The scale and the division are floats too, hence a little over a half.
+        rounded += fabs(w[i]) * fmax((double)peak / 127 * (0.5 + 260 * U), 127 * (double)FLT_MIN);
+        inputs += (double)peak;
+    }
+    const double n = (double)cols;
+    *limit = int8 ? rounded + (n / 16 + 8) * U * 8 * largest * inputs : (n + 2) * U * all;
+    *limit += n * (largest + 1) * (double)FLT_MIN;
+    return sum;
+}
+
+static void check_product(const cpu_kernels *k, product *p, const oracle_format *f, int side, size_t row,
+                          size_t n_rows, size_t n_tokens)
+{
+    const bool int8 = k->reads_int8[f->id];
+    const size_t bytes = ((n_tokens - 1) * STRIDE + n_rows) * sizeof(float);
+    const size_t scratch = p->x.cols * CPU_ROW_SCRATCH;
+    place_inputs(p, int8, side, n_tokens);
+    float *y = place(&mem_y, side, bytes);
+    // Scratch is aligned, so at the end only as near as that allows.
+    void *work = place(&mem_scratch, side, (scratch + 63) / 64 * 64);
+    k->matmul[f->id](&p->w, row, n_rows, &p->x, y, STRIDE, work);
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t r = 0; r < n_rows; r++) {
+            double limit;
+            const double want = true_product(p, row + r, t, int8, &limit);
+            const double got = (double)y[t * STRIDE + r];
+            CHECK_MSG(fabs(got - want) <= limit, "%s %s %zux%zu row %zu token %zu: %.9g, %.9g +- %g",
+                      k->name, f->name, n_rows, p->x.cols, r, t, got, want, limit);
+            y[t * STRIDE + r] = 0;
+        }
+    memset(y, 0xA5, bytes); // what was written was zeroed above; what lies between must be as it was
+    CHECK(untouched(&mem_y, y, bytes));
+    CHECK(untouched(&mem_scratch, work, scratch));
+}
+
+/* Between the rows of y, too, nothing is written. */
+static void check_gaps(const cpu_kernels *k, product *p, const oracle_format *f, size_t n_rows)
+{
+    enum { TOKENS = 3 };
+    place_inputs(p, k->reads_int8[f->id], BACK, TOKENS);
+    float *y = place(&mem_y, BACK, TOKENS * STRIDE * sizeof *y);
+    k->matmul[f->id](&p->w, 1, n_rows, &p->x, y, STRIDE, place(&mem_scratch, FRONT, COLS_MAX * CPU_ROW_SCRATCH));
+    for (size_t t = 0; t < TOKENS; t++)
+        for (size_t i = n_rows * sizeof *y; i < STRIDE * sizeof *y; i++)
+            CHECK(((const uint8_t *)(y + t * STRIDE))[i] == 0xA5);
+}
+
+static void set_weights(product *p, const oracle_format *f, int side, size_t cols, uint64_t *seed)
+{
+    const size_t bytes = ROWS * cols / (size_t)f->values * (size_t)f->bytes;
+    uint8_t *data = place(&mem_w, side, bytes);
+    tiny_blocks(f->id, ROWS * cols, 1, seed, data);
+    p->w = (graph_tensor){f->name, data, f->id, ROWS, cols};
+    p->x = (cpu_rows){.cols = cols};
+    read_weights(f, data, ROWS * cols, p->values);
+}
+
+static void check_format(const cpu_kernels *k, product *p, const oracle_format *f, uint64_t *seed)
+{
+    static const size_t single[] = {1, 2, 15, 16, 17, 31, 32, 33, 100, 257};
+    static const size_t blocks[] = {1, 2, 3, 5, 8, 16};
+    static const size_t tokens[] = {1, 2, 5, 33}, rows[] = {16, 1, 3, 17};
+    const size_t n_cols = f->values == 1 ? 10 : 6;
+    for (size_t i = 0; i < n_cols; i++) {
+        const size_t cols = f->values == 1 ? single[i] : blocks[i] * (size_t)f->values;
+        if (cols > COLS_MAX)
+            break;
+        set_weights(p, f, i % 2 ? FRONT : BACK, cols, seed);
+        for (int x = 0; x < KINDS; x++) {
+            const size_t n_tokens = tokens[(i + (size_t)x) % 4], n_rows = rows[(i / 2 + (size_t)x) % 4];
+            fill((kind)x, p->x_values, n_tokens * cols, seed);
+            check_product(k, p, f, x % SIDES, x % 4 == 1 ? 0 : ROWS - n_rows, n_rows, n_tokens);
+        }
+        check_gaps(k, p, f, rows[i % 4]);
+    }
+}
+
+static void products(void)
+{
+    static product p;
+    map_memory();
+    for (size_t path = 0; path < N_PATHS; path++) {
+        cpu_kernels k;
+        CHECK(cpu_select(&k, paths[path]));
+        CHECK_TEXT(k.name, paths[path]);
+        uint64_t seed = 1;
+        for (uint32_t id = 0; id < QUANT_ID_END; id++) {
+            CHECK((k.matmul[id] != NULL) == (quant_find(id) != NULL));
+            if (!k.matmul[id])
+                continue;
+            const oracle_format *f = oracle_of(id);
+            CHECK_MSG(f != NULL, "no definition of format %u", id);
+            if (f)
+                check_format(&k, &p, f, &seed);
+        }
+    }
+}
+
+/* The reference is the definition to the last bit but one: double sums, rounded once. */
+static void reference_products_are_exact(void)
+{
+    static product p;
+    cpu_kernels k;
+    uint64_t seed = 2;
+    map_memory();
+    CHECK(cpu_select(&k, "ref"));
+    for (size_t i = 0; i < ORACLE_FORMATS; i++) {
+        const oracle_format *f = &oracle_formats[i];
+        CHECK(!k.reads_int8[f->id]);
+        set_weights(&p, f, BACK, f->values == 1 ? 77 : 256, &seed);
+        fill(RANDOM, p.x_values, 2 * p.x.cols, &seed);
+        place_inputs(&p, false, FRONT, 2);
+        float y[2 * ROWS];
+        k.matmul[f->id](&p.w, 0, ROWS, &p.x, y, ROWS, place(&mem_scratch, FRONT, COLS_MAX * CPU_ROW_SCRATCH));
+        for (size_t t = 0; t < 2; t++)
+            for (size_t r = 0; r < ROWS; r++) {
+                double limit;
+                const double want = true_product(&p, r, t, false, &limit);
+                // Weights are floats there and doubles here: IQ scales may differ in the last bit.
+                const double got = (double)y[t * ROWS + r], all = limit / U / (double)p.x.cols;
+                CHECK_MSG(fabs(got - want) <= 2 * U * (fabs(want) + all), "%s: %.9g, %.9g", f->name, got, want);
+            }
+    }
+}
+
+/* Weights whose scales are powers of two (and whose scales within a block are small), so that every
+ * product and every sum of them, in any order, is a float: then the result is the integer sum. */
+static void set_exact_weights(product *p, const oracle_format *f, size_t cols, unsigned quants,
+                              uint64_t *seed)
+{
+    set_weights(p, f, BACK, cols, seed);
+    uint8_t *data = (uint8_t *)(uintptr_t)p->w.data;
+    const size_t n = ROWS * cols / (size_t)f->values;
+    for (size_t b = 0; b < n; b++) {
+        uint8_t *block = data + b * (size_t)f->bytes;
+        for (int i = 0; i < f->bytes; i++)
+            block[i] = quants < 256 ? (uint8_t)quants : block[i];
+        for (int i = 0; i < 12 && (f->id == QUANT_Q4_K || f->id == QUANT_Q5_K); i++)
+            block[4 + i] = (uint8_t)(test_random(seed) & 3);
+        for (int i = 0; i < 16 && f->id == QUANT_Q6_K; i++)
+            block[192 + i] = (uint8_t)(test_random(seed) % 4 - 2);
+        for (int i = 0; i < 2; i++)
+            if (f->halves[i] >= 0) { // 1/4, a half or 1, the same for the whole matrix
+                const uint16_t half = (uint16_t)(i ? 0x3800 : 0x3400);
+                memcpy(block + f->halves[i], &half, sizeof half);
+            }
+    }
+    read_weights(f, data, ROWS * cols, p->values);
+}
+
+static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f, int pattern, uint64_t *seed)
+{
+    enum { TOKENS = 5 };
+    const size_t cols = p->x.cols, blocks = cols / 32;
+    int8_t *q = place(&mem_q, BACK, TOKENS * cols);
+    float *d = place(&mem_d, BACK, TOKENS * blocks * sizeof *d);
+    int32_t *sums = place(&mem_sums, BACK, TOKENS * blocks * sizeof *sums);
+    memset(sums, 0, TOKENS * blocks * sizeof *sums);
+    for (size_t i = 0; i < TOKENS * cols; i++) {
+        static const int8_t extreme[] = {127, -128, 1, -1};
+        q[i] = pattern == 0   ? (int8_t)(test_random(seed) >> 56)
+               : pattern == 1 ? 127
+               : pattern == 2 ? -128
+               : pattern == 3 ? (int8_t)(i % 2 ? 127 : -128)
+                              : extreme[test_random(seed) % 4];
+        sums[i / 32] += q[i];
+        d[i / 32] = 0.125f;
+    }
+    p->x = (cpu_rows){TOKENS, cols, NULL, 0, q, d, sums, cols};
+    float y[TOKENS * ROWS];
+    k->matmul[f->id](&p->w, 0, ROWS, &p->x, y, ROWS, place(&mem_scratch, BACK, cols * CPU_ROW_SCRATCH));
+    for (size_t t = 0; t < TOKENS; t++)
+        for (size_t r = 0; r < ROWS; r++) {
+            int64_t sum = 0, all = 0; // in units of 1/32: the scales' smallest product
+            for (size_t i = 0; i < cols; i++) {
+                const int64_t term = (int64_t)(p->values[r * cols + i] * 4) * q[t * cols + i];
+                sum += term;
+                all += term < 0 ? -term : term;
+            }
+            CHECK(p->values[r * cols] * 4 == floor(p->values[r * cols] * 4));
+            const double got = (double)y[t * ROWS + r] * 32;
+            CHECK_MSG(all >= 1 << 24 || got == (double)sum, "%s %s pattern %d: %.17g, %lld", k->name, f->name,
+                      pattern, got, (long long)sum);
+        }
+}
+
+static void integer_sums_are_exact(void)
+{
+    static product p;
+    size_t formats = 0;
+    map_memory();
+    for (size_t path = 0; path < N_PATHS; path++) {
+        cpu_kernels k;
+        uint64_t seed = 3;
+        CHECK(cpu_select(&k, paths[path]));
+        for (size_t i = 0; i < ORACLE_FORMATS; i++) {
+            const oracle_format *f = &oracle_formats[i];
+            if (!k.reads_int8[f->id])
+                continue;
+            formats++;
+            CHECK_MSG(f->halves[0] >= 0, "%s: where do its scales lie?", f->name);
+            const unsigned quants[] = {256, 0xFF, 0x00, 0x80, 0x7F, 0x88};
+            for (size_t n = 1; n <= 3; n++)
+                for (size_t j = 0; j < 6; j++)
+                    for (int pattern = 0; pattern < 5; pattern++) {
+                        set_exact_weights(&p, f, n * (size_t)(f->values < 32 ? 32 : f->values), quants[j], &seed);
+                        check_exact(&k, &p, f, pattern, &seed);
+                    }
+        }
+    }
+    CHECK(formats >= 9);
+}
+
+/* ---- norms ------------------------------------------------------------------------------------ */
+
+/* RMS: n squares summed in floats make the mean off by (n + 2) U of itself and the root by half
+ * that; three more roundings follow: (n/2 + 6) U |y|. Squares below the smallest normal number may
+ * be lost, which shows against eps. LAYER also rounds the mean: |mean| U, which moves every value by
+ * that much and the deviation by at most as much. */
+static void check_norm(const cpu_kernels *k, graph_norm_kind which, size_t width, kind values, float eps,
+                       bool bias, bool in_place, uint64_t *seed)
+{
+    float *x = place(&mem_f, BACK, width * sizeof *x), *w = place(&mem_w, BACK, width * sizeof *w);
+    float *b = place(&mem_d, BACK, width * sizeof *b);
+    fill(values, x, width, seed);
+    if (which == GRAPH_NORM_LAYER && values == RANDOM)
+        for (size_t i = 0; i < width; i++)
+            x[i] += 3;
+    fill(RANDOM, w, width, seed);
+    fill(RANDOM, b, width, seed);
+    double mean = 0, square = 0;
+    for (size_t i = 0; which == GRAPH_NORM_LAYER && i < width; i++)
+        mean += (double)x[i] / (double)width;
+    for (size_t i = 0; i < width; i++)
+        square += ((double)x[i] - mean) * ((double)x[i] - mean);
+    const double n = (double)width, scale = 1 / sqrt(square / n + (double)eps);
+    double want[2048], limit[2048];
+    for (size_t i = 0; i < width; i++) {
+        const double y = ((double)x[i] - mean) * scale * (double)w[i], add = bias ? (double)b[i] : 0;
+        want[i] = y + add;
+        const double off = 2 * U * fabs(mean) * scale; // of (x - mean) * scale
+        limit[i] = (n / 2 + 6) * U * fabs(y) + 2 * off * (fabs((double)w[i]) + fabs(y)) + 2 * U * fabs(add) +
+                   fabs(y) * n * (double)FLT_MIN / (double)eps + (double)FLT_MIN;
+    }
+    float *y = in_place ? x : place(&mem_y, BACK, width * sizeof *y);
+    k->norm(&(graph_norm){which, 0, bias ? 0 : GRAPH_NONE, eps}, w, bias ? b : NULL, x, y, width);
+    for (size_t i = 0; i < width; i++)
+        CHECK_MSG(fabs((double)y[i] - want[i]) <= limit[i], "%s kind %d width %zu values %d [%zu]: %.9g, %.9g +- %g",
+                  k->name, (int)which, width, (int)values, i, (double)y[i], want[i], limit[i]);
+    CHECK(untouched(in_place ? &mem_f : &mem_y, y, width * sizeof *y));
+}
+
+static void norms(void)
+{
+    static const size_t widths[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 64, 100, 576, 2048};
+    static const float eps[] = {1e-5f, 1e-6f, 1e-12f};
+    uint64_t seed = 4;
+    map_memory();
+    for (size_t path = 0; path < N_PATHS; path++) {
+        cpu_kernels k;
+        CHECK(cpu_select(&k, paths[path]));
+        for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+            for (int values = 0; values < KINDS; values++)
+                for (int variant = 0; variant < 4; variant++)
+                    check_norm(&k, variant & 1 ? GRAPH_NORM_LAYER : GRAPH_NORM_RMS, widths[i], (kind)values,
+                               eps[(i + (size_t)values) % 3], variant == 3, variant & 2, &seed);
+    }
+}
+
+/* ---- rotation --------------------------------------------------------------------------------- */
+
+/* Two products and a sum: 3 U (|x0| + |x1|) |length|. Values beyond n_rot stay as they are. */
+static void rotations(void)
+{
+    static const uint32_t heads[] = {2, 8, 14, 32, 64, 80, 128};
+    uint64_t seed = 5;
+    map_memory();
+    for (size_t path = 0; path < N_PATHS; path++)
+        for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+            for (uint32_t n_rot = 2; n_rot <= heads[i]; n_rot += n_rot < 8 ? 2 : 8)
+                for (int halves = 0; halves < 2; halves++) {
+                    cpu_kernels k;
+                    CHECK(cpu_select(&k, paths[path]));
+                    const uint32_t d = heads[i];
+                    float *x = place(&mem_f, BACK, d * sizeof *x), before[128];
+                    float *turn = place(&mem_d, BACK, n_rot * sizeof *turn);
+                    fill(RANDOM, x, d, &seed);
+                    memcpy(before, x, d * sizeof *x);
+                    for (uint32_t j = 0; j < n_rot / 2; j++) {
+                        const double angle = (double)test_random_float(&seed) * 1000;
+                        turn[2 * j] = (float)(1.2 * cos(angle));
+                        turn[2 * j + 1] = (float)(1.2 * sin(angle));
+                    }
+                    k.rotate(&(graph_rope){halves ? GRAPH_ROPE_HALVES : GRAPH_ROPE_PAIRS, n_rot, NULL, 1.2f},
+                             turn, x);
+                    for (uint32_t j = 0; j < n_rot / 2; j++) {
+                        const uint32_t a = halves ? j : 2 * j, b = halves ? j + n_rot / 2 : 2 * j + 1;
+                        const double x0 = (double)before[a], x1 = (double)before[b];
+                        const double c = (double)turn[2 * j], s = (double)turn[2 * j + 1];
+                        const double limit = 3 * U * (fabs(x0) + fabs(x1)) * 1.2;
+                        CHECK(fabs((double)x[a] - (x0 * c - x1 * s)) <= limit);
+                        CHECK(fabs((double)x[b] - (x0 * s + x1 * c)) <= limit);
+                    }
+                    CHECK(memcmp(x + n_rot, before + n_rot, (d - n_rot) * sizeof *x) == 0);
+                    CHECK(untouched(&mem_f, x, d * sizeof *x));
+                }
+}
+
+/* ---- attention -------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint32_t group, n_kv_heads, d_head;
+    uint32_t format; // of keys; values have the next one of the list
+    size_t first, last;
+    float size; // of queries: large ones make the softmax a choice
+} attention;
+
+/* A score is off by (d + 3) U scale sum |q k|, a weight by the factor e^(2 that) and 8 U (exp, sum,
+ * division), and n products are summed: p |v| (2 off + (n + 12) U) in all. */
+static void check_attention(const cpu_kernels *k, const attention *a, uint64_t *seed)
+{
+    static const uint32_t formats[] = {QUANT_F16, QUANT_Q8_0, QUANT_Q4_0, QUANT_F16, QUANT_F32};
+    const uint32_t kf = formats[a->format], vf = formats[a->format + 1];
+    const size_t d = a->d_head, n = a->last - a->first + 1, width = d * a->n_kv_heads, n_ctx = a->last + 1;
+    const oracle_format *kt = oracle_of(kf), *vt = oracle_of(vf);
+    const cpu_cache c = {.k_row = width / (size_t)kt->values * (size_t)kt->bytes,
+                         .v_row = width / (size_t)vt->values * (size_t)vt->bytes,
+                         .k_head = d / (size_t)kt->values * (size_t)kt->bytes,
+                         .v_head = d / (size_t)vt->values * (size_t)vt->bytes,
+                         .k_format = quant_find(kf), .v_format = quant_find(vf),
+                         .n_heads = a->group * a->n_kv_heads, .n_kv_heads = a->n_kv_heads,
+                         .d_head = a->d_head, .scale = 1 / sqrtf((float)d)};
+    cpu_cache cache = c;
+    uint8_t *keys = place(&mem_w, BACK, n_ctx * c.k_row), *values = place(&mem_f, BACK, n_ctx * c.v_row);
+    tiny_blocks(kf, n_ctx * width, 1, seed, keys);
+    tiny_blocks(vf, n_ctx * width, 1, seed, values);
+    cache.k = keys;
+    cache.v = values;
+    for (uint32_t kv = 0; kv < a->n_kv_heads; kv++) {
+        const size_t group = a->group, scratch = (group * n + d) * sizeof(float);
+        float *q = place(&mem_d, BACK, group * d * sizeof *q), *out = place(&mem_y, BACK, group * d * sizeof *out);
+        float *work = place(&mem_scratch, BACK, scratch);
+        for (size_t i = 0; i < group * d; i++)
+            q[i] = test_random_float(seed) * a->size;
+        k->attend(&cache, kv, q, a->first, a->last, out, work);
+        CHECK(untouched(&mem_y, out, group * d * sizeof *out) && untouched(&mem_scratch, work, scratch));
+        for (size_t h = 0; h < group; h++) {
+            double total = 0, off = 0, highest = -INFINITY, score[512], want[128] = {0}, size[128] = {0};
+            double kv_row[128];
+            for (size_t j = 0; j < n; j++) {
+                double dot = 0, all = 0;
+                read_weights(kt, keys + (a->first + j) * c.k_row + kv * c.k_head, d, kv_row);
+                for (size_t i = 0; i < d; i++) {
+                    dot += (double)q[h * d + i] * kv_row[i];
+                    all += fabs((double)q[h * d + i] * kv_row[i]);
+                }
+                score[j] = dot * (double)c.scale;
+                off = fmax(off, ((double)d + 3) * U * (double)c.scale * all);
+                highest = fmax(highest, score[j]);
+            }
+            for (size_t j = 0; j < n; j++)
+                total += exp(score[j] - highest);
+            for (size_t j = 0; j < n; j++) {
+                read_weights(vt, values + (a->first + j) * c.v_row + kv * c.v_head, d, kv_row);
+                for (size_t i = 0; i < d; i++) {
+                    want[i] += exp(score[j] - highest) / total * kv_row[i];
+                    size[i] += exp(score[j] - highest) / total * fabs(kv_row[i]);
+                }
+            }
+            for (size_t i = 0; i < d; i++) {
+                const double limit = size[i] * (2 * off + ((double)n + 12) * U) + (double)n * (double)FLT_MIN;
+                const double got = (double)out[h * d + i];
+                CHECK_MSG(fabs(got - want[i]) <= limit, "%s %s heads %u:%u d %u, %zu ... %zu: %.9g, %.9g +- %g",
+                          k->name, kt->name, a->group, a->n_kv_heads, a->d_head, a->first, a->last, got,
+                          want[i], limit);
+            }
+        }
+    }
+}
+
+static void attentions(void)
+{
+    static const uint32_t heads[] = {32, 64, 96, 128}, odd_heads[] = {1, 8, 33, 80};
+    static const size_t lengths[] = {1, 2, 3, 5, 16, 33, 100};
+    uint64_t seed = 6;
+    map_memory();
+    for (size_t path = 0; path < N_PATHS; path++) {
+        cpu_kernels k;
+        CHECK(cpu_select(&k, paths[path]));
+        for (uint32_t group = 1; group <= 8; group++)
+            for (size_t i = 0; i < 4; i++)
+                for (uint32_t format = 0; format < 4; format++) {
+                    const size_t first = (group + i) % 3 * 7;
+                    const attention a = {group, 1 + (group + format) % 3,
+                                         format == 3 ? odd_heads[i] : heads[i], format, first,
+                                         first + lengths[(group + i + format) % 7] - 1,
+                                         i == 1 ? 60 : 3};
+                    check_attention(&k, &a, &seed);
+                }
+    }
+}
+
+/* ---- gates ------------------------------------------------------------------------------------ */
+
+/* SiLU: exp and three roundings, 6 U of the value; where e^-x is no float any more the result, less
+ * than 90 FLT_MIN, may be 0. GELU: 1 + tanh cancels for negative x, so 8 U |x|. */
+static void check_gate(const cpu_kernels *k, graph_epilogue which, size_t n, const float *x)
+{
+    float *gate = place(&mem_f, BACK, n * sizeof *gate), *up = place(&mem_w, BACK, n * sizeof *up);
+    float *out = place(&mem_y, BACK, n * sizeof *out);
+    for (size_t i = 0; i < n; i++) {
+        gate[i] = x[i];
+        up[i] = i % 3 == 0 ? -1.0f : i % 3 == 1 ? 0.75f : 0;
+    }
+    k->gate(which, gate, up, out, n);
+    for (size_t i = 0; i < n; i++) {
+        const double v = (double)x[i], scale = fabs((double)up[i]);
+        const bool silu = which == GRAPH_GATE_SILU;
+        const double act = silu ? oracle_silu(v) : oracle_gelu(v);
+        const double limit = scale * (silu ? 6 * U * fabs(act) : 8 * U * fabs(v)) + 90 * (double)FLT_MIN;
+        CHECK_MSG(fabs((double)out[i] - act * (double)up[i]) <= limit, "%s %s(%g): %.9g, %.9g", k->name,
+                  silu ? "silu" : "gelu", v, (double)out[i], act * (double)up[i]);
+    }
+    CHECK(untouched(&mem_y, out, n * sizeof *out));
+}
+
+static void gates(void)
+{
+    static const float extremes[] = {0, -0.0f, 1e-30f, -1e-30f, 1e-38f, 50, -50, 80, -80, 87, -87, 88.5f, -88.5f,
+                                     89, -89, 103, -103, 104, -104, 1e4f, -1e4f, 1e13f, -1e13f, 1e20f,
+                                     -1e20f, 3e38f, -3e38f, FLT_MAX, -FLT_MAX, FLT_MIN, -FLT_MIN};
+    enum { N_EXTREMES = sizeof extremes / sizeof *extremes };
+    uint64_t seed = 7;
+    map_memory();
+    for (size_t path = 0; path < N_PATHS; path++) {
+        cpu_kernels k;
+        CHECK(cpu_select(&k, paths[path]));
+        for (size_t n = 1; n <= 40; n++)
+            for (int which = GRAPH_GATE_SILU; which <= GRAPH_GATE_GELU; which++) {
+                float x[40];
+                for (size_t i = 0; i < n; i++)
+                    x[i] = test_random_float(&seed) * (n % 2 ? 12 : 1);
+                check_gate(&k, (graph_epilogue)which, n, x);
+                for (size_t i = 0; i < n; i++)
+                    x[i] = extremes[(i + n * 7) % N_EXTREMES];
+                check_gate(&k, (graph_epilogue)which, n, x);
+            }
+    }
+}
+
+/* ---- choosing --------------------------------------------------------------------------------- */
+
+static void paths_are_chosen_by_name(void)
+{
+    cpu_kernels k;
+    CHECK(cpu_select(&k, NULL));
+    CHECK_TEXT(k.name, paths[N_PATHS - 1]);
+    CHECK(!cpu_select(&k, "abacus") && !cpu_select(&k, "") && !cpu_select(&k, "re"));
+    CHECK_TEXT(paths[0], "ref");
+    for (size_t i = 0; i < N_PATHS; i++) {
+        CHECK(cpu_select(&k, paths[i]));
+        CHECK(k.norm && k.rotate && k.attend && k.gate);
+    }
+}
+
+/* ---- bench ------------------------------------------------------------------------------------ */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* One thread over a matrix of the size a small model's layer has, for a token and for many. The
+ * weights fit in a cache of some MB: this is the speed of the kernel, not of the memory. */
+static void bench_format(const cpu_kernels *k, const quant_traits *f)
+{
+    enum { N_ROWS = 768, N_COLS = 2048, CHUNK = 16 };
+    const size_t bytes = (size_t)N_ROWS * N_COLS / f->values * f->bytes;
+    static float x[TOKENS_MAX * N_COLS], y[TOKENS_MAX * CHUNK], d[TOKENS_MAX * N_COLS / 32];
+    static int8_t q[TOKENS_MAX * N_COLS];
+    static int32_t sums[TOKENS_MAX * N_COLS / 32];
+    _Alignas(64) static uint8_t scratch[N_COLS * CPU_ROW_SCRATCH];
+    uint64_t seed = 8;
+    uint8_t *weights = malloc(bytes);
+    if (!weights)
+        return;
+    tiny_blocks(f->id, (size_t)f->values * 8, 1, &seed, weights);
+    for (size_t i = 8 * f->bytes; i < bytes; i++)
+        weights[i] = weights[i - 8 * f->bytes];
+    fill(RANDOM, x, TOKENS_MAX * N_COLS, &seed);
+    quant_activations(x, TOKENS_MAX * N_COLS, q, d, sums);
+    const graph_tensor w = {f->name, weights, f->id, N_ROWS, N_COLS};
+    printf("%-10s %-8s", k->name, f->name);
+    for (size_t n = 1; n <= TOKENS_MAX; n += TOKENS_MAX - 1) {
+        const cpu_rows in = {n, N_COLS, x, N_COLS, q, d, sums, N_COLS};
+        size_t rounds = 0;
+        const double start = now();
+        double took = 0;
+        for (; took < 0.1 || rounds < 2; rounds++, took = now() - start)
+            for (size_t row = 0; row < N_ROWS; row += CHUNK)
+                k->matmul[f->id](&w, row, CHUNK, &in, y, CHUNK, scratch);
+        printf("  %8.2f GB/s %8.2f GMAC/s", (double)(bytes * rounds) / took * 1e-9,
+               (double)((size_t)N_ROWS * N_COLS * n * rounds) / took * 1e-9);
+    }
+    printf("\n");
+    free(weights);
+}
+
+static int bench(void)
+{
+    printf("path       format      1 token                         %d tokens\n", TOKENS_MAX);
+    for (size_t i = 0; i < N_PATHS; i++) {
+        cpu_kernels k;
+        if (cpu_select(&k, paths[i]))
+            for (uint32_t id = 0; id < QUANT_ID_END; id++)
+                if (quant_find(id))
+                    bench_format(&k, quant_find(id));
+    }
+    return 0;
+}
+
+int run_tests(int argc, char **argv);
+
+#define main run_tests
+TESTS(T(products) T(reference_products_are_exact) T(integer_sums_are_exact) T(norms) T(rotations)
+      T(attentions) T(gates) T(paths_are_chosen_by_name))
+#undef main
+
+int main(int argc, char **argv)
+{
+    return argc > 1 && strcmp(argv[1], "bench") == 0 ? bench() : run_tests(argc, argv);
+}
