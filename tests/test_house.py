@@ -114,7 +114,8 @@ def example_answers(tmp):
         raise Skip("a real model's answer takes minutes when instrumented")
     os.symlink(find_model(SMOLLM2), os.path.join(tmp, "model.gguf"))
     code, out, err = call([build_example(tmp)], cwd=tmp, timeout=600)
-    assert code == 0 and err == "" and len(out) > 40 and "sky" in out, (code, out, err)
+    # What it says hangs on the CPU's rounding; that it is an answer to this question does not.
+    assert code == 0 and err == "" and len(out) > 40 and re.search("sky|blue|light", out), (code, out, err)
 
 
 # ---- the house rules ------------------------------------------------------------------------

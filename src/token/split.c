@@ -185,17 +185,22 @@ size_t split_gpt2(split_piece *p, size_t at, const split_step *step)
     return end > from ? end : spaces(p, at);
 }
 
-/* [Lu Lt Lm Lo M]*[Ll Lm Lo M]+ , else [Lu Lt Lm Lo M]+[Ll Lm Lo M]* . The first gives back what
- * the upper run took too much, down to its last character that may be lower too. */
-static size_t cased_word(const split_piece *p, size_t at, bool no_han, bool first)
+static size_t run_but(const split_piece *p, size_t at, unsigned bits, unsigned but)
 {
-    const size_t limit = no_han ? run_not(p, at, CH_HAN) : p->end;
-    split_piece inside = *p;
-    inside.end = limit;
-    const size_t upper = run(&inside, at, CH_UPPER);
+    while (at < p->end && p->ch[at] & bits && !(p->ch[at] & but))
+        at++;
+    return at;
+}
+
+/* [Lu Lt Lm Lo M]*[Ll Lm Lo M]+ , else [Lu Lt Lm Lo M]+[Ll Lm Lo M]* , both without the characters
+ * `but`. The first gives back what the upper run took too much, down to its last character that
+ * may be lower too. */
+static size_t cased_word(const split_piece *p, size_t at, unsigned but, bool first)
+{
+    const size_t upper = run_but(p, at, CH_UPPER, but);
     if (!first)
-        return upper > at ? run(&inside, upper, CH_LOWER) : at;
-    const size_t lower = run(&inside, upper, CH_LOWER);
+        return upper > at ? run_but(p, upper, CH_LOWER, but) : at;
+    const size_t lower = run_but(p, upper, CH_LOWER, but);
     if (lower > upper)
         return lower;
     for (size_t end = upper; end > at; end = before(p, end))
@@ -228,10 +233,11 @@ static size_t word(const split_piece *p, size_t at, const split_step *step)
         const size_t end = run(p, from, step->letters);
         return end > from ? end : at;
     }
+    const unsigned but = step->no_han ? CH_HAN : 0;
     for (int form = 0; form < 2; form++) {
-        size_t end = prefixed ? cased_word(p, next, step->no_han, form == 0) : next;
+        size_t end = prefixed ? cased_word(p, next, but, form == 0) : next;
         if (end == next)
-            end = cased_word(p, at, step->no_han, form == 0);
+            end = cased_word(p, at, but, form == 0);
         if (end > at)
             return step->abbrev == SPLIT_ABBREV_SUFFIX ? abbreviation(p, end, true) : end;
     }
@@ -272,8 +278,12 @@ size_t split_words(split_piece *p, size_t at, const split_step *step)
     }
     if ((end = others(p, at, step)) > at)
         return end;
-    if ((end = space_lines(p, at)) > at)
-        return end;
+    // Asked once a run: one without a line end is cut into pieces that would ask again.
+    if (at >= p->seen_end) {
+        if ((end = space_lines(p, at)) > at)
+            return end;
+        p->seen_end = run(p, at, CH_SPACE);
+    }
     return step->spaces_by_halves ? spaces_by_halves(p, at) : spaces(p, at);
 }
 
@@ -343,10 +353,10 @@ size_t split_end_spaces(split_piece *p, size_t at, const split_step *step)
 {
     (void)step;
     // Asked once a run: later characters of a run that does not reach the end are skipped.
-    if (!is(p, at, CH_SPACE) || at < p->digits_end)
+    if (!is(p, at, CH_SPACE) || at < p->seen_end)
         return at;
-    p->digits_end = run(p, at, CH_SPACE);
-    return p->digits_end == p->end ? p->end : at;
+    p->seen_end = run(p, at, CH_SPACE);
+    return p->seen_end == p->end ? p->end : at;
 }
 
 size_t split_lines(split_piece *p, size_t at, const split_step *step)
@@ -364,18 +374,18 @@ size_t split_lines(split_piece *p, size_t at, const split_step *step)
  * matches come from left to right, so the count goes down with them. */
 static size_t digits_left(split_piece *p, size_t at, unsigned bits)
 {
-    if (at >= p->digits_end) {
-        p->digits_at = at;
-        p->digits_end = at;
-        p->digits = 0;
-        while (is(p, p->digits_end, bits)) {
-            p->digits_end = after(p, p->digits_end);
-            p->digits++;
+    if (at >= p->seen_end) {
+        p->count_at = at;
+        p->seen_end = at;
+        p->count = 0;
+        while (is(p, p->seen_end, bits)) {
+            p->seen_end = after(p, p->seen_end);
+            p->count++;
         }
     }
-    for (; p->digits_at < at; p->digits--)
-        p->digits_at = after(p, p->digits_at);
-    return p->digits;
+    for (; p->count_at < at; p->count--)
+        p->count_at = after(p, p->count_at);
+    return p->count;
 }
 
 static size_t take(const split_piece *p, size_t at, size_t count)
@@ -391,7 +401,7 @@ size_t split_thousands(split_piece *p, size_t at, const split_step *step)
     if (!is(p, at, CH_DIGIT))
         return at;
     const size_t left = digits_left(p, at, CH_DIGIT);
-    if (is(p, p->digits_end, CH_WORD)) // no word boundary behind the digits
+    if (is(p, p->seen_end, CH_WORD)) // no word boundary behind the digits
         return at;
     return take(p, at, left % 3 ? left % 3 : 3);
 }
@@ -429,9 +439,9 @@ size_t split_sentinel(split_piece *p, size_t at, const split_step *step)
     (void)step;
     const size_t from = literal(p, at, STR("<sentinel:"));
     size_t end = from;
-    while (end < p->end && p->text[end] >= '0' && p->text[end] <= '9')
+    while (from > at && end < p->end && p->text[end] >= '0' && p->text[end] <= '9')
         end++;
-    return from > at && end > from && is_byte(p, end, '>') ? end + 1 : at;
+    return end > from && is_byte(p, end, '>') ? end + 1 : at;
 }
 
 /* IMGIMG[A-I]{1,4}Z */
@@ -486,8 +496,8 @@ static bool add_end(splitter *s, size_t *n, size_t end)
 static bool cut(splitter *s, size_t *n, split_piece *p, size_t start, const split_step *step)
 {
     size_t gap = start; // where the stretch began that nothing matched
-    p->digits_at = p->digits = 0;
-    p->digits_end = 0;
+    p->count_at = p->count = 0;
+    p->seen_end = 0;
     for (size_t at = start; at < p->end;) {
         const size_t end = step->match(p, at, step);
         if (end == at) {

@@ -32,8 +32,9 @@ typedef struct {
     const uint8_t *text;
     const uint16_t *ch;        // [whole text]
     size_t end;                // of the piece
-    size_t digits_at, digits;  // count of digits from digits_at on, kept between matches
-    size_t digits_end;
+    // Kept between matches, so that no run of characters is looked at again from each of them:
+    size_t seen_end;           // end of the run that a matcher looked at last
+    size_t count_at, count;    // characters from count_at to seen_end
 } split_piece;
 
 typedef struct split_step split_step;
