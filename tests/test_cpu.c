@@ -157,9 +157,9 @@ static void place_inputs(product *p, bool int8, int side, size_t n_tokens)
     }
     int8_t *q = place(&mem_q, side, n_tokens * stride);
     float *d = place(&mem_d, side, n_tokens * blocks * sizeof *d);
-    int32_t *sums = place(&mem_sums, side, n_tokens * blocks * sizeof *sums);
+    int32_t *sums = place(&mem_sums, side, n_tokens * 2 * blocks * sizeof *sums);
     for (size_t t = 0; t < n_tokens; t++)
-        quant_activations(p->x_values + t * cols, cols, q + t * stride, d + t * blocks, sums + t * blocks);
+        quant_activations(p->x_values + t * cols, cols, q + t * stride, d + t * blocks, sums + t * 2 * blocks);
     p->x.q = q;
     p->x.d = d;
     p->x.sums = sums;
@@ -340,8 +340,8 @@ static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f
     const size_t cols = p->x.cols, blocks = cols / 32;
     int8_t *q = place(&mem_q, BACK, TOKENS * cols);
     float *d = place(&mem_d, BACK, TOKENS * blocks * sizeof *d);
-    int32_t *sums = place(&mem_sums, BACK, TOKENS * blocks * sizeof *sums);
-    memset(sums, 0, TOKENS * blocks * sizeof *sums);
+    int32_t *sums = place(&mem_sums, BACK, TOKENS * 2 * blocks * sizeof *sums);
+    memset(sums, 0, TOKENS * 2 * blocks * sizeof *sums);
     for (size_t i = 0; i < TOKENS * cols; i++) {
         static const int8_t extreme[] = {127, -128, 1, -1};
         q[i] = pattern == 0   ? (int8_t)(test_random(seed) >> 56)
@@ -349,7 +349,7 @@ static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f
                : pattern == 2 ? -128
                : pattern == 3 ? (int8_t)(i % 2 ? 127 : -128)
                               : extreme[test_random(seed) % 4];
-        sums[i / 32] += q[i];
+        sums[i / 16] += q[i];
         d[i / 32] = 0.125f;
     }
     p->x = (cpu_rows){TOKENS, cols, NULL, 0, q, d, sums, cols};
@@ -666,7 +666,7 @@ static void bench_format(const cpu_kernels *k, const quant_traits *f)
     const size_t bytes = (size_t)N_ROWS * N_COLS / f->values * f->bytes;
     static float x[TOKENS_MAX * N_COLS], y[TOKENS_MAX * CHUNK], d[TOKENS_MAX * N_COLS / 32];
     static int8_t q[TOKENS_MAX * N_COLS];
-    static int32_t sums[TOKENS_MAX * N_COLS / 32];
+    static int32_t sums[TOKENS_MAX * N_COLS / 16];
     _Alignas(64) static uint8_t scratch[N_COLS * CPU_ROW_SCRATCH];
     uint64_t seed = 8;
     uint8_t *weights = malloc(bytes);

@@ -98,24 +98,6 @@ static void ref_gate(graph_epilogue kind, const float *gate, const float *up, fl
     }
 }
 
-/* sums of half blocks come after quant_activations, whose sums are of whole ones. */
-static void ref_quantise(const float *x, size_t n, int8_t *q, float *d, int32_t *sums)
-{
-    for (size_t b = 0; b < n / 32; b++)
-        cpu_quantise_block(x + 32 * b, q + 32 * b, d + b, sums + 2 * b);
-}
-
-void cpu_quantise_block(const float *x, int8_t *q, float *d, int32_t *sums)
-{
-    int32_t whole;
-    quant_activations(x, 32, q, d, &whole);
-    sums[0] = sums[1] = 0;
-    for (size_t i = 0; i < 16; i++) {
-        sums[0] += q[i];
-        sums[1] += q[i + 16];
-    }
-}
-
 bool cpu_has_ref(void)
 {
     return true;
@@ -125,7 +107,7 @@ void cpu_fill_ref(cpu_kernels *k)
 {
     for (uint32_t id = 0; id < QUANT_ID_END; id++)
         k->matmul[id] = quant_find(id) ? ref_matmul : NULL;
-    k->quantise = ref_quantise;
+    k->quantise = quant_activations;
     k->norm = ref_norm;
     k->rotate = ref_rotate;
     k->attend = ref_attend;

@@ -65,7 +65,7 @@ typedef struct {
     bool reads_int8[QUANT_ID_END]; // does matmul[format] read x->q, d, sums?
     cpu_gemv_fn *gemv[PACK_KIND_COUNT]; // NULL: not packed on this path
     cpu_gemm_fn *gemm[PACK_KIND_COUNT]; // as gemv
-    /* quant_activations, and sums [n / 16] of half blocks */
+    /* quant_activations, to the bit */
     void (*quantise)(const float *x, size_t n, int8_t *q, float *d, int32_t *sums);
     void (*norm)(const graph_norm *n, const float *weight, const float *bias, const float *x,
                  float *y, size_t width);
@@ -81,7 +81,6 @@ CPU_PATHS(CPU_DECLARE_FILL)
 #undef CPU_DECLARE_FILL
 
 /* Shared between paths. */
-void cpu_quantise_block(const float *x, int8_t *q, float *d, int32_t *sums); // 32 values, 2 sums
 cpu_attend_fn cpu_attend_portable;
 void cpu_fill_avx512_float(cpu_kernels *k);
 

@@ -117,12 +117,12 @@ void quant_activations(const float *in, size_t n, int8_t *q, float *d, int32_t *
         }
         const float scale = float_of_bits(peak) / 127;
         const bool finite = peak < 0x7F800000u;
-        int32_t sum = 0;
+        sums[0] = sums[1] = 0;
         if (finite && scale >= FLT_MIN) {
             for (int j = 0; j < 32; j++) {
                 const int32_t v = nearest(in[j] / scale);
                 q[j] = (int8_t)v;
-                sum += v;
+                sums[j / 16] += v;
             }
             *d = scale;
         } else {
@@ -130,6 +130,6 @@ void quant_activations(const float *in, size_t n, int8_t *q, float *d, int32_t *
             *d = finite ? 0 : float_of_bits(0x7FC00000u);
         }
         d++;
-        *sums++ = sum;
+        sums += 2;
     }
 }
