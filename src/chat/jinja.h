@@ -60,7 +60,7 @@ typedef struct jinja_scope jinja_scope;
 typedef struct jinja_run jinja_run;
 
 typedef struct {
-    int64_t start, step, n;
+    int64_t start, stop, step, n; // n items; stop is as it was asked for
 } jinja_range;
 
 /* Text with the origin of each byte: marks [n] of 0 (template) or 1 (context), or NULL when all

@@ -227,15 +227,15 @@ static bool run_loop(jinja_run *r, jinja_scope *s, const jinja_node *n, const ji
             lo = mid + 1;
     }
     const jinja_value loop_value = {.type = JINJA_LOOP, .as.loop = loop};
-    bool ran = false;
+    bool ran = false; // jinja2 counts an iteration only at its end: not after break or continue
     for (; loop->index < loop->items->n; loop->index++) {
-        ran = true;
         inner->n = 0;
         if (!jinja_spend(r, 1) || (loop_name != UINT32_MAX && !set_in(r, inner, loop_name, &loop_value)) ||
             !assign(r, inner, n->a, &loop->items->items[loop->index]) ||
             !jinja_exec(r, inner, n->body, out, flow))
             return false;
         const bool stop = *flow == JINJA_FLOW_BREAK;
+        ran = ran || *flow == JINJA_FLOW_ON;
         *flow = JINJA_FLOW_ON;
         if (stop)
             break;

@@ -444,13 +444,15 @@ static bool wordwrap(jinja_run *r, const jinja_call *c, jinja_value *out)
 {
     const jinja_value newline = jinja_literal("\n");
     wrapper w = {.r = r, .by = &newline};
-    jinja_value text, lines;
+    jinja_value lines;
     w.break_long = c->v[1].type == JINJA_MISSING || jinja_truth(&c->v[1]);
     w.break_hyphens = c->v[3].type == JINJA_MISSING || jinja_truth(&c->v[3]);
     if (c->v[2].type == JINJA_STRING)
         w.by = &c->v[2];
-    if (!jinja_want_int(r, &c->v[0], 79, &w.width) || !jinja_to_text(r, &c->self, &text) ||
-        !jinja_split_lines(r, &text, false, &lines))
+    if (c->self.type == JINJA_UNDEFINED)
+        return jinja_fail_undefined(r, &c->self);
+    if (!jinja_want_int(r, &c->v[0], 79, &w.width) || !jinja_want_text(r, &c->self, "wordwrap's value") ||
+        !jinja_split_lines(r, &c->self, false, &lines))
         return false;
     if (w.width <= 0)
         return jinja_fail(r, "invalid width %lld (must be > 0)", (long long)w.width);
@@ -704,15 +706,16 @@ static bool attr(jinja_run *r, const jinja_call *c, jinja_value *out)
     return jinja_attribute(r, &c->self, name, out);
 }
 
-/* One line only: Python's pprint breaks what is longer than 80 characters. */
+/* One line only: Python's pprint breaks what is longer than 80 characters, and sorts keys. */
 static bool pprint(jinja_run *r, const jinja_call *c, jinja_value *out)
 {
     jinja_buffer b = {0};
     if (!jinja_add_repr(r, &b, &c->self))
         return false;
     *out = jinja_take(&b);
-    return jinja_count(jinja_str(out)) <= 80 ||
-           jinja_fail(r, "pprint of more than 80 characters is not supported");
+    const bool nested = c->self.type != JINJA_STRING && jinja_find(jinja_str(out), STR("{"), 0) != SIZE_MAX;
+    return (!nested && jinja_count(jinja_str(out)) < 80) ||
+           jinja_fail(r, "pprint of dictionaries and of more than one line is not supported");
 }
 
 static bool unsupported(jinja_run *r, const jinja_call *c, jinja_value *out)

@@ -440,8 +440,6 @@ static bool field_value(jinja_run *r, const jinja_call *c, str path, int64_t *ne
             key = jinja_int(index);
         if (!(dot ? jinja_attribute(r, out, part, &got) : jinja_item(r, out, &key, &got)))
             return false;
-        if (got.type == JINJA_UNDEFINED)
-            return jinja_fail_undefined(r, &got);
         *out = got;
         i += !dot;
     }

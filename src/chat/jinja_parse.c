@@ -383,7 +383,8 @@ static jinja_node *parse_subscript(parser *p, jinja_node *of)
             n->text = name->text;
         return n;
     }
-    jinja_node *key = parse_subscribed(p);
+    // Nothing between the brackets is the empty tuple, as a key that is never there.
+    jinja_node *key = at_op(p, "]") ? make(p, NODE_TUPLE, t->line) : parse_subscribed(p);
     if (key && at_op(p, ",")) {
         jinja_node *tuple = make(p, NODE_TUPLE, t->line), *last = NULL;
         if (!tuple || !append(p, tuple, &last, key))

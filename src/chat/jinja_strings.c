@@ -30,6 +30,13 @@ static bool is_letter(uint32_t c)
     return jinja_lower(c) != c || jinja_upper(c) != c || c == 0xDF;
 }
 
+/* A sigma at the end of a word has a small form of its own. */
+static bool final_sigma(str s, size_t i, size_t used, bool inside)
+{
+    size_t next;
+    return inside && (i + used >= s.n || !is_letter(code_at(s, i + used, &next)));
+}
+
 static bool change_case(jinja_run *r, const jinja_value *text, letter_case how, jinja_value *out)
 {
     const str s = jinja_str(text);
@@ -40,7 +47,9 @@ static bool change_case(jinja_run *r, const jinja_value *text, letter_case how, 
         const bool letter = is_letter(c), small = jinja_upper(c) != c || c == 0xDF;
         const bool upper = how == CASE_UPPER || (how == CASE_SWAP && small) ||
                            (how == CASE_TITLE && !inside) || (how == CASE_CAPITAL && i == 0);
-        if (!(letter ? add_cased(r, &b, c, upper, jinja_mark_at(text, i))
+        if (!(c == 0x3A3 && !upper && final_sigma(s, i, used, inside)
+                  ? jinja_add_code(r, &b, 0x3C2, jinja_mark_at(text, i))
+              : letter ? add_cased(r, &b, c, upper, jinja_mark_at(text, i))
                      : jinja_add_part(r, &b, text, i, used)) ||
             (i % 16 == 0 && !jinja_spend(r, 1)))
             return false;
@@ -151,11 +160,8 @@ static bool split_space(jinja_run *r, const jinja_value *text, int64_t max, jinj
         if (i == s.n)
             return true;
         size_t end = i;
-        if (max-- == 0) {
-            jinja_value rest, none = jinja_none();
-            const jinja_value tail = jinja_part(text, i, s.n - i);
-            return jinja_strip(r, &tail, &none, 2, &rest) && jinja_list_add(r, list->as.list, &rest);
-        }
+        if (max-- == 0)
+            return add_part(r, list, text, i, s.n - i);
         while (end < s.n && !jinja_is_space(code_at(s, end, &used)))
             end += used;
         if (!add_part(r, list, text, i, end - i))
@@ -232,8 +238,6 @@ static bool rsplit_space(jinja_run *r, const jinja_value *text, int64_t max, jin
                 break;
             start = at;
         }
-        if (max == 0 && !jinja_strip(r, &s, &none, 1, &s))
-            return false;
         start = max == 0 ? 0 : start;
         if (!add_part(r, list, &s, start, s.as.text.n - start))
             return false;

@@ -346,7 +346,7 @@ static bool add_format(jinja_run *r, jinja_buffer *b, const char *fmt, const cha
 static bool repr_range(jinja_run *r, jinja_buffer *b, const jinja_range *v)
 {
     char text[100];
-    const long long start = v->start, step = v->step, stop = v->start + v->n * v->step;
+    const long long start = v->start, stop = v->stop, step = v->step;
     snprintf(text, sizeof text, step == 1 ? "range(%lld, %lld)" : "range(%lld, %lld, %lld)", start,
              stop, step);
     return add_literal(r, b, text);
