@@ -312,7 +312,8 @@ static bool urlencode(jinja_run *r, const jinja_call *c, jinja_value *out)
         pairs.type = JINJA_VIEW;
         pairs.detail = JINJA_ITEMS;
     } else if (c->self.type != JINJA_LIST && c->self.type != JINJA_TUPLE &&
-               c->self.type != JINJA_ITERATOR && c->self.type != JINJA_VIEW) {
+               c->self.type != JINJA_ITERATOR && c->self.type != JINJA_VIEW &&
+               c->self.type != JINJA_RANGE) {
         if (!quote(r, &b, &c->self, false))
             return false;
         *out = jinja_take(&b);
@@ -374,17 +375,30 @@ typedef struct {
     bool any; // a line has been written
 } wrapper;
 
-/* The next chunk of a line at byte i: space, or a word up to space or behind a hyphen that stands
- * between letters. */
+static bool letter_at(str s, size_t i)
+{
+    return i < s.n && (jinja_is_alpha((unsigned char)s.p[i]) || (unsigned char)s.p[i] >= 128 || s.p[i] == '_');
+}
+
+/* A hyphen where textwrap would break: behind two letters, or a letter, a hyphen and one more, and
+ * before two letters (a hyphen may stand between). */
+static bool breaks_at(str s, size_t start, size_t i)
+{
+    const bool behind = i >= start + 2 && letter_at(s, i - 1) && letter_at(s, i - 2);
+    const bool apart = i >= start + 3 && letter_at(s, i - 1) && s.p[i - 2] == '-' && letter_at(s, i - 3);
+    const size_t next = i + 2 < s.n && s.p[i + 2] == '-' ? i + 3 : i + 2;
+    return (behind || apart) && letter_at(s, i + 1) && letter_at(s, next);
+}
+
+/* The next chunk of a line at byte i: space, or a word up to space or behind such a hyphen. */
 static size_t chunk_end(const wrapper *w, str s, size_t i)
 {
     const bool space = jinja_is_space((unsigned char)s.p[i]);
     size_t end = i;
     while (end < s.n && jinja_is_space((unsigned char)s.p[end]) == space) {
-        const bool hyphen = s.p[end] == '-' && end > i + 1 && end + 2 < s.n;
+        const bool hyphen = w->break_hyphens && s.p[end] == '-' && breaks_at(s, i, end);
         end++;
-        if (!space && w->break_hyphens && hyphen && jinja_is_alpha((unsigned char)s.p[end - 2]) &&
-            jinja_is_alpha((unsigned char)s.p[end]) && jinja_is_alpha((unsigned char)s.p[end + 1]))
+        if (hyphen)
             break;
     }
     return end;
