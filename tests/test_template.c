@@ -204,6 +204,8 @@ static void budgets(void)
         {"{% set s = 'a' * 100000 %}{% for i in range(100000) %}{{ s.split('a')|length }}{% endfor %}", ""},
         {"{% set l = range(100000)|list %}{% for i in range(100000) %}{{ l|sort|length }}{% endfor %}", ""},
         {"{% set l = range(100000)|list %}{% for i in range(100000) %}{{ i in l }}{% endfor %}", "steps"},
+        {"{% set s = 'a' * 1000000 %}{% set w = 'a' * 500000 + 'b' %}{{ w in s }}{{ s.rfind(w) }}"
+         "{{ s.find('b' + w) }}{{ s.rfind('b' + w) }}{{ nope.x }}", "undefined"},
         {"{{ 'a'|center(10**9) }}", ""},
         {"{{ '%1000000000d' % 1 }}", "width"},
         {"{{ '%.1000000000f' % 1 }}", "precision"},

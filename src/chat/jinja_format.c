@@ -105,6 +105,8 @@ static size_t fix_point(char *text)
 static bool format_float(jinja_run *r, jinja_buffer *b, double value, const spec *s)
 {
     char text[1024];
+    if (!jinja_spend(r, 32)) // printf of a double is slow
+        return false;
     const int precision = s->precision < 0 ? 6 : (int)s->precision;
     const char type = s->type ? s->type : 'g';
     size_t n = 0;

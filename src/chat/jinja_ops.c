@@ -304,7 +304,7 @@ static bool slice_text(jinja_run *r, const jinja_value *v, int64_t start, int64_
         const size_t c = (size_t)(start + k * step);
         const size_t at = offsets ? offsets[c] : c;
         if (!jinja_add_part(r, &b, v, at, offsets ? offsets[c + 1] - at : 1) ||
-            (k % 16 == 0 && !jinja_spend(r, 1)))
+            (k % 4 == 0 && !jinja_spend(r, 1)))
             return false;
     }
     *out = jinja_take(&b);

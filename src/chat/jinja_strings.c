@@ -51,7 +51,7 @@ static bool change_case(jinja_run *r, const jinja_value *text, letter_case how, 
                   ? jinja_add_code(r, &b, 0x3C2, jinja_mark_at(text, i))
               : letter ? add_cased(r, &b, c, upper, jinja_mark_at(text, i))
                      : jinja_add_part(r, &b, text, i, used)) ||
-            (i % 16 == 0 && !jinja_spend(r, 1)))
+            (i % 4 == 0 && !jinja_spend(r, 1)))
             return false;
         inside = letter;
     }
@@ -170,16 +170,6 @@ static bool split_space(jinja_run *r, const jinja_value *text, int64_t max, jinj
     }
 }
 
-static size_t find_last(str s, str what)
-{
-    if (what.n > s.n)
-        return SIZE_MAX;
-    for (size_t i = s.n - what.n + 1; i-- > 0;)
-        if (memcmp(s.p + i, what.p, what.n) == 0)
-            return i;
-    return SIZE_MAX;
-}
-
 static bool split_at(jinja_run *r, const jinja_value *text, str by, int64_t max, jinja_value *list)
 {
     const str s = jinja_str(text);
@@ -208,7 +198,7 @@ static bool rsplit_at(jinja_run *r, const jinja_value *text, str by, int64_t max
 {
     str s = jinja_str(text);
     for (; max != 0; max--) {
-        const size_t at = find_last(s, by);
+        const size_t at = jinja_find_last(s, by);
         if (at == SIZE_MAX)
             break;
         if (!add_part(r, list, text, at + by.n, s.n - at - by.n))
@@ -253,7 +243,7 @@ static bool split_either(jinja_run *r, const jinja_call *c, bool from_right, jin
 {
     int64_t max;
     if (!jinja_want_int(r, &c->v[1], -1, &max) || !jinja_list_new(r, JINJA_LIST, 0, out) ||
-        !jinja_spend(r, c->self.as.text.n / 32))
+        !jinja_spend(r, c->self.as.text.n / 16))
         return false;
     const jinja_value *by = &c->v[0];
     if (by->type == JINJA_MISSING || by->type == JINJA_NONE)
@@ -344,8 +334,8 @@ static bool partition_at(jinja_run *r, const jinja_call *c, bool last, jinja_val
     const str by = jinja_str(&c->v[0]);
     if (by.n == 0)
         return jinja_fail(r, "empty separator");
-    const size_t at = last ? find_last(s, by) : jinja_find(s, by, 0);
-    if (!jinja_spend(r, s.n / 64) || !jinja_list_new(r, JINJA_TUPLE, 3, out))
+    const size_t at = last ? jinja_find_last(s, by) : jinja_find(s, by, 0);
+    if (!jinja_spend(r, s.n / 16) || !jinja_list_new(r, JINJA_TUPLE, 3, out))
         return false;
     const size_t a = at != SIZE_MAX ? at : last ? 0 : s.n;
     const size_t b = at != SIZE_MAX ? at + by.n : last ? 0 : s.n;
@@ -427,9 +417,9 @@ static bool find_in(jinja_run *r, const jinja_call *c, bool last, bool must, jin
     size_t from;
     str s;
     if (!jinja_want_text(r, &c->v[0], "what is looked for") || !window(r, c, &from, &s) ||
-        !jinja_spend(r, s.n / 32))
+        !jinja_spend(r, s.n / 16))
         return false;
-    const size_t at = last ? find_last(s, jinja_str(&c->v[0])) : jinja_find(s, jinja_str(&c->v[0]), 0);
+    const size_t at = last ? jinja_find_last(s, jinja_str(&c->v[0])) : jinja_find(s, jinja_str(&c->v[0]), 0);
     if (at == SIZE_MAX && must)
         return jinja_fail(r, "substring not found");
     *out = jinja_int(at == SIZE_MAX ? -1
@@ -486,7 +476,7 @@ bool jinja_replace(jinja_run *r, const jinja_value *text, const jinja_value *fro
     size_t i = 0;
     if (text->markup && !jinja_escape(r, to, &with))
         return false;
-    if (!jinja_spend(r, s.n / 32))
+    if (!jinja_spend(r, s.n / 16))
         return false;
     for (; limit != 0; limit--) {
         if (what.n == 0) { // before each character and at the end
