@@ -3,10 +3,12 @@
 
     make build/native/tests/template_driver
     python3 tools/check_template.py [--seed N] [--random N] [--driver PATH] [--snippets FILE]
+    python3 tools/check_template.py --table > tests/template_cases.h
 
 Needs jinja2 3.1.6 (pip install jinja2==3.1.6). Renders the snippets below and then random
 combinations of expressions, both ways; where Python raises, an error is wanted. Prints what
-differs and, last, "N agree, M differ". A template that both refuse counts as agreeing.
+differs and, last, "N agree, M differ". A template that both refuse counts as agreeing. --table
+writes the snippets with what Python makes of them as a C table, for a test that needs no Python.
 """
 import argparse, datetime, json, random, re, signal, subprocess, sys
 import jinja2, jinja2.ext, jinja2.sandbox
@@ -277,29 +279,66 @@ def expression(rng, depth):
     return f"({inner}){rng.choice(POSTFIX)}"
 
 
+def quoted(text, indent):
+    """A C string literal, over as many lines as it takes."""
+    escape = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
+    lines, line = [], ""
+    for byte in text.encode():
+        char = chr(byte)
+        char = escape.get(char, char if 32 <= byte < 127 else "\\%03o" % byte)
+        if len(line) + len(char) > 84:
+            lines, line = lines + [line], ""
+        line += char
+    return ("\n" + " " * indent).join('"%s"' % part for part in lines + [line])
+
+
+def result(env, source):
+    """What Python renders, or the exception that it raises."""
+    try:
+        signal.alarm(5)
+        return env.from_string(source).render(**json.loads(json.dumps(CONTEXT)))
+    except Exception as e:
+        return e
+    finally:
+        signal.alarm(0)
+
+
+def is_comparable(want):
+    """Not an address or one of Python's own insides."""
+    return isinstance(want, Exception) or not re.search("object |built-in|bound method|<function|<class|generator", want, re.I)
+
+
+def print_table(env):
+    print("/* Made by tools/check_template.py --table: what Python jinja2 3.1.6 renders. */")
+    print("static const char context_text[] =\n    %s;\n" % quoted(json.dumps(CONTEXT, ensure_ascii=False), 4))
+    print("static const struct {\n    const char *source, *want; // want NULL: an error\n} rows[] = {")
+    for source in cases(None):
+        want = result(env, source)
+        if is_comparable(want):
+            print("    {%s,\n     %s}," % (quoted(source, 5), "NULL" if isinstance(want, Exception) else quoted(want, 5)))
+    print("};")
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--driver", default="build/native/tests/template_driver")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--random", type=int, default=2000)
     ap.add_argument("--snippets")
+    ap.add_argument("--table", action="store_true")
     args = ap.parse_args()
     env, rng = environment(), random.Random(args.seed)
+    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError()))
+    if args.table:
+        return print_table(env)
     driver = subprocess.Popen([args.driver], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     agree = differ = 0
     sources = list(cases(args.snippets))
     sources += ["{{ " + expression(rng, rng.randint(1, 4)) + " }}" for _ in range(args.random)]
-    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError()))
     for source in sources:
-        try:
-            signal.alarm(5)
-            want = env.from_string(source).render(**json.loads(json.dumps(CONTEXT)))
-        except Exception as e:
-            want = e
-        finally:
-            signal.alarm(0)
-        if isinstance(want, str) and re.search("object |built-in|bound method|<function|<class|generator", want, re.I):
-            continue  # addresses and Python's own insides
+        want = result(env, source)
+        if not is_comparable(want):
+            continue
         driver.stdin.write((json.dumps({"template": source, "context": CONTEXT, "now": "2024-07-26T09:05:03"}) + "\n").encode())
         driver.stdin.flush()
         got = json.loads(driver.stdout.readline())

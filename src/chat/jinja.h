@@ -403,7 +403,7 @@ bool jinja_attribute(jinja_run *r, const jinja_value *v, str name, jinja_value *
 bool jinja_percent(jinja_run *r, const jinja_value *format, const jinja_value *values,
                    jinja_value *out);
 bool jinja_format_method(jinja_run *r, const jinja_call *c, jinja_value *out);
-bool jinja_tojson(jinja_run *r, const jinja_call *c, jinja_value *out);
+bool jinja_tojson(jinja_run *r, const jinja_call *c, jinja_value *out); // jinja_tojson.c
 bool jinja_strftime(jinja_run *r, const jinja_value *format, jinja_value *out);
 
 /* ---- evaluation: jinja_eval.c, jinja_exec.c ----------------------------------------------- */

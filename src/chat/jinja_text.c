@@ -166,7 +166,8 @@ bool jinja_is_digit(uint32_t c)
 static bool paired_even(uint32_t c)
 {
     return (c >= 0x100 && c <= 0x137 && c != 0x130 && c != 0x131) || (c >= 0x14A && c <= 0x177) ||
-           (c >= 0x1DE && c <= 0x1EF) || (c >= 0x1F8 && c <= 0x21F) || (c >= 0x222 && c <= 0x233) ||
+           (c >= 0x1A0 && c <= 0x1A5) ||
+           (c >= 0x1DE && c <= 0x1EF) || (c >= 0x246 && c <= 0x24F) || (c >= 0x1F8 && c <= 0x21F) || (c >= 0x222 && c <= 0x233) ||
            (c >= 0x370 && c <= 0x373) || (c >= 0x3D8 && c <= 0x3EF) || (c >= 0x460 && c <= 0x481) ||
            (c >= 0x48A && c <= 0x4BF) || (c >= 0x4D0 && c <= 0x52F) || (c >= 0x1E00 && c <= 0x1E95) ||
            (c >= 0x1EA0 && c <= 0x1EFF);
@@ -174,7 +175,7 @@ static bool paired_even(uint32_t c)
 
 static bool paired_odd(uint32_t c)
 {
-    return (c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E) || (c >= 0x1CD && c <= 0x1DC) ||
+    return (c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E) || c == 0x1AF || c == 0x1B0 || (c >= 0x1CD && c <= 0x1DC) ||
            (c >= 0x4C1 && c <= 0x4CE);
 }
 
