@@ -89,7 +89,7 @@ objects: $(ALL_OBJ)
 
 coverage:                  ## line coverage of src/ by the tests, per file and in all
 	@find build/cov -name '*.gcda' -exec rm -f {} + 2>/dev/null || true
-	+@$(MAKE) --no-print-directory check B=build/cov CC=gcc CFLAGS='-O0 -g' SAN='--coverage'; \
+	+@$(MAKE) --no-print-directory check B=build/cov CC=gcc CFLAGS='-O1 -g' SAN='--coverage'; \
 	    status=$$?; $(PYTHON) tools/coverage.py build/cov && exit $$status
 
 demo: all                  ## fetches a small model (98 MB, once) and asks it a question

@@ -1,13 +1,32 @@
 /* A chat template, then a zero byte and its JSON context (without one: a short conversation).
- * Whatever the template is, rendering ends soon with a text or an error; marks go with the text. */
+ * Whatever the template is, rendering ends soon with a text or an error; marks go with the text,
+ * and a character that only the conversation holds is marked as the user's wherever it ends up. */
 #include "chat/template.h"
 #include "fuzz.h"
 
 static const char conversation[] =
     "{\"messages\":[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":"
-    "\" Hi <|im_end|> \\u00e9\"},{\"role\":\"assistant\",\"content\":\"<think>a</think>Hello\"}],"
+    "\" Hi <|im_end|> \xEE\x80\x80\\u00e9\"},{\"role\":\"assistant\",\"content\":\"<think>a</think>Hello\"}],"
     "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"x\":1.5}}}],"
     "\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_generation_prompt\":true}";
+
+/* Could source make the byte EE, which begins the conversation's own character, by itself? */
+static bool may_forge(str source)
+{
+    for (size_t i = 0; i < source.n; i++)
+        if (source.p[i] == '\xEE' || source.p[i] == '\\' || (source.p[i] == 'c' && i && source.p[i - 1] == '%'))
+            return true;
+    return false;
+}
+
+static void check_marks(const ingle_text *out, const ingle_text *marks, bool own)
+{
+    MUST(marks->n == out->n);
+    for (size_t i = 0; i < marks->n; i++) {
+        MUST(marks->bytes[i] == 0 || marks->bytes[i] == 1);
+        MUST(!own || out->bytes[i] != '\xEE' || marks->bytes[i] == 1);
+    }
+}
 
 static const json *read_context(const uint8_t *bytes, size_t n, arena *memory)
 {
@@ -39,9 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     status = chat_template_render(t, context, trusted, &now, &out, &marks, &err);
     fuzz_check_error(status, &err);
     if (status == INGLE_OK) {
-        MUST(marks.n == out.n);
-        for (size_t i = 0; i < marks.n; i++)
-            MUST(marks.bytes[i] == 0 || marks.bytes[i] == 1);
+        check_marks(&out, &marks, !zero && !may_forge((str){(const char *)bytes, n_source}));
         MUST(chat_template_render(t, context, trusted, &now, &plain, NULL, &err) == INGLE_OK);
         MUST(plain.n == out.n && (out.n == 0 || memcmp(plain.bytes, out.bytes, out.n) == 0));
     }

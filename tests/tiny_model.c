@@ -267,6 +267,8 @@ static void add_layer(tensors *all, const tiny_shape *s, uint32_t i)
 static tensors all_tensors(const tiny_shape *s)
 {
     tensors all = {.shape = s};
+    if (s->no_tensors)
+        return all;
     add(&all, "token_embd.weight", UINT32_MAX, s->d_model, s->n_vocab)->limit = 1;
     for (uint32_t i = 0; i < s->n_layers; i++)
         add_layer(&all, s, i);

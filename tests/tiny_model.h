@@ -30,7 +30,7 @@ typedef struct {
     uint32_t original_ctx;
     uint32_t window;             // attention.sliding_window
     float eps;                   // 0 = 1e-5, not stated
-    bool no_tokenizer;
+    bool no_tokenizer, no_tensors;
     uint32_t n_tokens;           // entries of the vocabulary; 0 = n_vocab
     const char *chat_template;
     const char *skip_tensor;     // this tensor is left out

@@ -11,12 +11,12 @@
 
 /* Budgets. A template that passes one ends with ERR_TEMPLATE. docs/templates.md states them. */
 enum {
-    JINJA_MAX_SOURCE = 4 << 20,        // bytes of template
+    JINJA_MAX_SOURCE = 1 << 20,        // bytes of template
     JINJA_MAX_NESTING = 150,           // of the syntax tree
     JINJA_MAX_DEPTH = 500,             // of evaluation: the tree, macro calls, values in values
     JINJA_MAX_RANGE = 100000,          // items of range(), as jinja2's sandbox
     JINJA_MAX_STEPS = 1500000,         // evaluations, bytes / 64 and items moved
-    JINJA_STEPS_PER_KIB = 1000,        // on top, for each KiB of context
+    JINJA_STEPS_PER_KIB = 4000,        // on top, for each KiB of context
     JINJA_MAX_OUTPUT = 32 << 20,       // bytes of text
     JINJA_MAX_MEMORY = 96 << 20,       // bytes of values; on top, 16 times the context
     JINJA_STACK = 2048,                // argument values kept on the run's stack
@@ -60,7 +60,7 @@ typedef struct jinja_scope jinja_scope;
 typedef struct jinja_run jinja_run;
 
 typedef struct {
-    int64_t start, step, n;
+    int64_t start, stop, step, n; // n items; stop is as it was asked for
 } jinja_range;
 
 /* Text with the origin of each byte: marks [n] of 0 (template) or 1 (context), or NULL when all
@@ -387,7 +387,8 @@ uint32_t jinja_lower(uint32_t code);
 uint32_t jinja_upper(uint32_t code);
 bool jinja_is_alpha(uint32_t code);
 bool jinja_is_digit(uint32_t code);
-size_t jinja_find(str s, str what, size_t from); // byte; SIZE_MAX if absent
+size_t jinja_find(str s, str what, size_t from); // byte; SIZE_MAX if absent; linear time
+size_t jinja_find_last(str s, str what);
 
 /* ---- operators: jinja_ops.c, formatting: jinja_format.c ----------------------------------- */
 
@@ -402,7 +403,7 @@ bool jinja_attribute(jinja_run *r, const jinja_value *v, str name, jinja_value *
 bool jinja_percent(jinja_run *r, const jinja_value *format, const jinja_value *values,
                    jinja_value *out);
 bool jinja_format_method(jinja_run *r, const jinja_call *c, jinja_value *out);
-bool jinja_tojson(jinja_run *r, const jinja_call *c, jinja_value *out);
+bool jinja_tojson(jinja_run *r, const jinja_call *c, jinja_value *out); // jinja_tojson.c
 bool jinja_strftime(jinja_run *r, const jinja_value *format, jinja_value *out);
 
 /* ---- evaluation: jinja_eval.c, jinja_exec.c ----------------------------------------------- */
@@ -435,6 +436,7 @@ const jinja_builtin *jinja_test_named(str name);     // jinja_tests.c
 const jinja_builtin *jinja_global_named(str name);   // jinja_globals.c
 const jinja_builtin *jinja_method_named(const jinja_value *v, str name); // jinja_methods.c
 const jinja_builtin *jinja_string_method(str name);  // jinja_strings.c
+uint32_t jinja_name_number(const chat_template *t, str name); // UINT32_MAX: not in the template
 const jinja_builtin *jinja_row(const jinja_builtin *rows, size_t n, str name);
 
 /* Filters that are methods too, and the other way round. */

@@ -205,7 +205,7 @@ static bool run_loop(jinja_run *r, jinja_scope *s, const jinja_node *n, const ji
                      int depth, jinja_buffer *out, jinja_flow *flow)
 {
     jinja_value items;
-    uint32_t loop_name = UINT32_MAX;
+    const uint32_t loop_name = jinja_name_number(r->t, STR("loop")); // if the template says it at all
     if (!loop_items(r, s, n, over, &items))
         return false;
     jinja_scope *inner = scope_new(r, s);
@@ -213,29 +213,16 @@ static bool run_loop(jinja_run *r, jinja_scope *s, const jinja_node *n, const ji
     if (!inner || !loop)
         return false;
     *loop = (jinja_loop){r, s, n, items.as.list, 0, depth, false, {0}};
-    // "loop" has a number only if the template says it somewhere.
-    for (uint32_t lo = 0, hi = r->t->n_names; lo < hi;) {
-        const uint32_t mid = lo + (hi - lo) / 2;
-        const str name = r->t->names[mid];
-        const size_t shorter = name.n < 4 ? name.n : 4;
-        const int c = memcmp(name.p, "loop", shorter);
-        if (c == 0 && name.n == 4)
-            loop_name = mid;
-        if (c > 0 || (c == 0 && name.n >= 4))
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
     const jinja_value loop_value = {.type = JINJA_LOOP, .as.loop = loop};
-    bool ran = false;
+    bool ran = false; // jinja2 counts an iteration only at its end: not after break or continue
     for (; loop->index < loop->items->n; loop->index++) {
-        ran = true;
         inner->n = 0;
         if (!jinja_spend(r, 1) || (loop_name != UINT32_MAX && !set_in(r, inner, loop_name, &loop_value)) ||
             !assign(r, inner, n->a, &loop->items->items[loop->index]) ||
             !jinja_exec(r, inner, n->body, out, flow))
             return false;
         const bool stop = *flow == JINJA_FLOW_BREAK;
+        ran = ran || *flow == JINJA_FLOW_ON;
         *flow = JINJA_FLOW_ON;
         if (stop)
             break;
@@ -288,16 +275,6 @@ bool jinja_macro_attribute(jinja_run *r, const jinja_macro *m, str name, jinja_v
     return true;
 }
 
-/* The number of a special name, which stands in the template if the macro's flags say so. */
-static uint32_t name_number(const jinja_run *r, const char *word)
-{
-    const str wanted = str_of(word);
-    for (uint32_t i = 0; i < r->t->n_names; i++)
-        if (str_equal(r->t->names[i], wanted))
-            return i;
-    return UINT32_MAX;
-}
-
 static jinja_named *find_named(const jinja_args *args, str name)
 {
     for (size_t i = 0; i < args->n_named; i++)
@@ -317,7 +294,7 @@ static bool set_rest(jinja_run *r, const jinja_macro *m, const jinja_args *args,
         for (size_t i = node->n; i < args->n; i++)
             if (!jinja_list_add(r, rest.as.list, &args->items[i]))
                 return false;
-        if (!jinja_set(r, s, name_number(r, "varargs"), &rest))
+        if (!jinja_set(r, s, jinja_name_number(r->t, STR("varargs")), &rest))
             return false;
     } else if (args->n > node->n) {
         return jinja_fail(r, "macro '%.*s' takes not more than %u argument(s)", STR_ARG(node->text),
@@ -330,6 +307,8 @@ static bool set_rest(jinja_run *r, const jinja_macro *m, const jinja_args *args,
         bool known = (node->flags & MACRO_CALLER) && str_equal(name, STR("caller"));
         for (const jinja_node *p = node->list; p && !known; p = p->next)
             known = str_equal(p->text, name);
+        if (!jinja_spend(r, node->n / 4))
+            return false;
         if (known)
             continue;
         if (!(node->flags & MACRO_KWARGS))
@@ -339,7 +318,7 @@ static bool set_rest(jinja_run *r, const jinja_macro *m, const jinja_args *args,
         if (!jinja_spend(r, 1) || !jinja_dict_set(r, rest.as.dict, &key, &args->named[i].value))
             return false;
     }
-    return !(node->flags & MACRO_KWARGS) || jinja_set(r, s, name_number(r, "kwargs"), &rest);
+    return !(node->flags & MACRO_KWARGS) || jinja_set(r, s, jinja_name_number(r->t, STR("kwargs")), &rest);
 }
 
 static bool set_parameters(jinja_run *r, const jinja_macro *m, const jinja_args *args, jinja_scope *s)
@@ -348,6 +327,8 @@ static bool set_parameters(jinja_run *r, const jinja_macro *m, const jinja_args 
     for (const jinja_node *p = m->node->list; p; p = p->next, i++) {
         const jinja_named *named = find_named(args, p->text);
         jinja_value v;
+        if (!jinja_spend(r, 1 + args->n_named / 4))
+            return false;
         if (named && i < args->n)
             return jinja_fail(r, "macro '%.*s' got multiple values for argument '%.*s'",
                               STR_ARG(m->node->text), STR_ARG(p->text));
@@ -374,7 +355,7 @@ bool jinja_call_macro(jinja_run *r, const jinja_macro *m, const jinja_args *args
         const jinja_named *caller = find_named(args, STR("caller"));
         const jinja_value v =
             caller ? caller->value : jinja_undefined(STR("No caller defined"), JINJA_LACK_SAID);
-        if (!jinja_set(r, s, name_number(r, "caller"), &v))
+        if (!jinja_set(r, s, jinja_name_number(r->t, STR("caller")), &v))
             return false;
     }
     if (!set_rest(r, m, args, s) || !set_parameters(r, m, args, s) || !capture(r, s, m->node->body, out))

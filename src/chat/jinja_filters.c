@@ -312,7 +312,8 @@ static bool urlencode(jinja_run *r, const jinja_call *c, jinja_value *out)
         pairs.type = JINJA_VIEW;
         pairs.detail = JINJA_ITEMS;
     } else if (c->self.type != JINJA_LIST && c->self.type != JINJA_TUPLE &&
-               c->self.type != JINJA_ITERATOR && c->self.type != JINJA_VIEW) {
+               c->self.type != JINJA_ITERATOR && c->self.type != JINJA_VIEW &&
+               c->self.type != JINJA_RANGE) {
         if (!quote(r, &b, &c->self, false))
             return false;
         *out = jinja_take(&b);
@@ -374,17 +375,30 @@ typedef struct {
     bool any; // a line has been written
 } wrapper;
 
-/* The next chunk of a line at byte i: space, or a word up to space or behind a hyphen that stands
- * between letters. */
+static bool letter_at(str s, size_t i)
+{
+    return i < s.n && (jinja_is_alpha((unsigned char)s.p[i]) || (unsigned char)s.p[i] >= 128 || s.p[i] == '_');
+}
+
+/* A hyphen where textwrap would break: behind two letters, or a letter, a hyphen and one more, and
+ * before two letters (a hyphen may stand between). */
+static bool breaks_at(str s, size_t start, size_t i)
+{
+    const bool behind = i >= start + 2 && letter_at(s, i - 1) && letter_at(s, i - 2);
+    const bool apart = i >= start + 3 && letter_at(s, i - 1) && s.p[i - 2] == '-' && letter_at(s, i - 3);
+    const size_t next = i + 2 < s.n && s.p[i + 2] == '-' ? i + 3 : i + 2;
+    return (behind || apart) && letter_at(s, i + 1) && letter_at(s, next);
+}
+
+/* The next chunk of a line at byte i: space, or a word up to space or behind such a hyphen. */
 static size_t chunk_end(const wrapper *w, str s, size_t i)
 {
     const bool space = jinja_is_space((unsigned char)s.p[i]);
     size_t end = i;
     while (end < s.n && jinja_is_space((unsigned char)s.p[end]) == space) {
-        const bool hyphen = s.p[end] == '-' && end > i + 1 && end + 2 < s.n;
+        const bool hyphen = w->break_hyphens && s.p[end] == '-' && breaks_at(s, i, end);
         end++;
-        if (!space && w->break_hyphens && hyphen && jinja_is_alpha((unsigned char)s.p[end - 2]) &&
-            jinja_is_alpha((unsigned char)s.p[end]) && jinja_is_alpha((unsigned char)s.p[end + 1]))
+        if (hyphen)
             break;
     }
     return end;
@@ -444,13 +458,15 @@ static bool wordwrap(jinja_run *r, const jinja_call *c, jinja_value *out)
 {
     const jinja_value newline = jinja_literal("\n");
     wrapper w = {.r = r, .by = &newline};
-    jinja_value text, lines;
+    jinja_value lines;
     w.break_long = c->v[1].type == JINJA_MISSING || jinja_truth(&c->v[1]);
     w.break_hyphens = c->v[3].type == JINJA_MISSING || jinja_truth(&c->v[3]);
     if (c->v[2].type == JINJA_STRING)
         w.by = &c->v[2];
-    if (!jinja_want_int(r, &c->v[0], 79, &w.width) || !jinja_to_text(r, &c->self, &text) ||
-        !jinja_split_lines(r, &text, false, &lines))
+    if (c->self.type == JINJA_UNDEFINED)
+        return jinja_fail_undefined(r, &c->self);
+    if (!jinja_want_int(r, &c->v[0], 79, &w.width) || !jinja_want_text(r, &c->self, "wordwrap's value") ||
+        !jinja_split_lines(r, &c->self, false, &lines))
         return false;
     if (w.width <= 0)
         return jinja_fail(r, "invalid width %lld (must be > 0)", (long long)w.width);
@@ -704,15 +720,16 @@ static bool attr(jinja_run *r, const jinja_call *c, jinja_value *out)
     return jinja_attribute(r, &c->self, name, out);
 }
 
-/* One line only: Python's pprint breaks what is longer than 80 characters. */
+/* One line only: Python's pprint breaks what is longer than 80 characters, and sorts keys. */
 static bool pprint(jinja_run *r, const jinja_call *c, jinja_value *out)
 {
     jinja_buffer b = {0};
     if (!jinja_add_repr(r, &b, &c->self))
         return false;
     *out = jinja_take(&b);
-    return jinja_count(jinja_str(out)) <= 80 ||
-           jinja_fail(r, "pprint of more than 80 characters is not supported");
+    const bool nested = c->self.type != JINJA_STRING && jinja_find(jinja_str(out), STR("{"), 0) != SIZE_MAX;
+    return (!nested && jinja_count(jinja_str(out)) < 80) ||
+           jinja_fail(r, "pprint of dictionaries and of more than one line is not supported");
 }
 
 static bool unsupported(jinja_run *r, const jinja_call *c, jinja_value *out)

@@ -19,9 +19,7 @@ static bool range(jinja_run *r, const jinja_call *c, jinja_value *out)
     jinja_range *v = jinja_alloc(r, 1, sizeof *v);
     if (!v)
         return false;
-    *v = (jinja_range){start, step, (int64_t)n};
-    if (n == 0) // prints as it was asked for
-        v->start = start;
+    *v = (jinja_range){start, stop, step, (int64_t)n};
     *out = (jinja_value){.type = JINJA_RANGE, .as.range = v};
     return true;
 }

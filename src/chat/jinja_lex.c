@@ -189,11 +189,11 @@ static bool lex_raw(lexer *x, size_t open, char sign)
 
 static bool lex_comment(lexer *x)
 {
-    for (size_t i = x->at + 2; i + 1 < x->source.n; i++) {
+    const size_t body = x->at + 2 + (sign_at(x, x->at + 2) != 0); // in "{#-#}" the '-' opens
+    for (size_t i = body; i + 1 < x->source.n; i++) {
         if (x->source.p[i] != '#' || x->source.p[i + 1] != '}')
             continue;
-        // The sign may also be the opening one: "{#-#}" has a '-' on both sides.
-        const char sign = i > x->at + 2 ? sign_at(x, i - 1) : 0;
+        const char sign = i > body ? sign_at(x, i - 1) : 0;
         advance(x, i + 2 - x->at);
         after_tag(x, sign);
         return true;

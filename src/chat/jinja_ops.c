@@ -304,7 +304,7 @@ static bool slice_text(jinja_run *r, const jinja_value *v, int64_t start, int64_
         const size_t c = (size_t)(start + k * step);
         const size_t at = offsets ? offsets[c] : c;
         if (!jinja_add_part(r, &b, v, at, offsets ? offsets[c + 1] - at : 1) ||
-            (k % 16 == 0 && !jinja_spend(r, 1)))
+            (k % 4 == 0 && !jinja_spend(r, 1)))
             return false;
     }
     *out = jinja_take(&b);
@@ -323,16 +323,17 @@ static bool slice_list(jinja_run *r, const jinja_value *v, int64_t start, int64_
     return true;
 }
 
-static bool slice_range(jinja_run *r, const jinja_range *v, int64_t start, int64_t step, int64_t n,
-                        jinja_value *out)
+static bool slice_range(jinja_run *r, const jinja_range *v, int64_t start, int64_t stop, int64_t step,
+                        int64_t n, jinja_value *out)
 {
     jinja_range *range = jinja_alloc(r, 1, sizeof *range);
     if (!range)
         return false;
-    int64_t wide;
-    if (!mul_int(v->step, step, &wide))
+    int64_t from, to, wide;
+    if (!mul_int(v->step, step, &wide) || !mul_int(start, v->step, &from) || !mul_int(stop, v->step, &to) ||
+        !add_int(v->start, from, &from) || !add_int(v->start, to, &to))
         return overflow(r);
-    *range = (jinja_range){v->start + start * v->step, wide, n};
+    *range = (jinja_range){from, to, wide, n};
     *out = (jinja_value){.type = JINJA_RANGE, .as.range = range};
     return true;
 }
@@ -341,10 +342,8 @@ bool jinja_slice(jinja_run *r, const jinja_value *v, const jinja_value bounds[3]
 {
     if (v->type == JINJA_UNDEFINED)
         return jinja_fail_undefined(r, v);
-    if (!is_sequence(v) && v->type != JINJA_RANGE) { // as any other key that is not there
-        *out = jinja_undefined(STR("slice"), JINJA_LACK_OF + v->type);
-        return true;
-    }
+    if (!is_sequence(v) && v->type != JINJA_RANGE)
+        return jinja_fail(r, "'%s' object cannot be sliced", jinja_type_name(v));
     int64_t length, step, start, stop;
     if (!jinja_length(r, v, &length) || !bound(r, &bounds[2], 1, &step))
         return false;
@@ -363,13 +362,13 @@ bool jinja_slice(jinja_run *r, const jinja_value *v, const jinja_value bounds[3]
         n = (stop - start - 1) / step + 1;
     else if (step < 0 && start > stop)
         n = step == INT64_MIN ? 1 : (start - stop - 1) / -step + 1;
+    if (v->type == JINJA_RANGE)
+        return slice_range(r, v->as.range, start, stop, step, n, out);
     if (n <= 1)
         step = 1; // far steps of a single item cannot overflow then
     start = n ? start : 0;
-    if (v->type == JINJA_STRING)
-        return slice_text(r, v, start, step, n, out);
-    return v->type == JINJA_RANGE ? slice_range(r, v->as.range, start, step, n, out)
-                                  : slice_list(r, v, start, step, n, out);
+    return v->type == JINJA_STRING ? slice_text(r, v, start, step, n, out)
+                                   : slice_list(r, v, start, step, n, out);
 }
 
 /* ---- subscripts and attributes ------------------------------------------------------------ */

@@ -52,13 +52,14 @@ typedef struct {
     jinja_value key, item;
 } keyed;
 
-/* Whether b must come before a. Equality first, as Python compares lists of keys. */
-static bool before(jinja_run *r, const keyed *b, const keyed *a, bool down, bool *out)
+/* Whether b must come before a. listed: the keys stand in lists, which Python compares for equality
+ * first, so that equal keys need no order. */
+static bool before(jinja_run *r, const keyed *b, const keyed *a, bool listed, bool down, bool *out)
 {
-    bool same;
+    bool same = false;
     int c;
     *out = false;
-    if (!jinja_spend(r, 2) || !jinja_equal(r, &a->key, &b->key, &same))
+    if (!jinja_spend(r, 2) || (listed && !jinja_equal(r, &a->key, &b->key, &same)))
         return false;
     if (same)
         return true;
@@ -69,7 +70,7 @@ static bool before(jinja_run *r, const keyed *b, const keyed *a, bool down, bool
 }
 
 /* A stable merge sort of items [n]; spare [n]. *out is the one that holds the result. */
-static bool sort(jinja_run *r, keyed *items, keyed *spare, size_t n, bool down, keyed **out)
+static bool sort(jinja_run *r, keyed *items, keyed *spare, size_t n, bool listed, bool down, keyed **out)
 {
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t lo = 0; lo < n; lo += 2 * width) {
@@ -77,7 +78,7 @@ static bool sort(jinja_run *r, keyed *items, keyed *spare, size_t n, bool down, 
             const size_t hi = n - mid < width ? n : mid + width;
             for (size_t i = lo, a = lo, b = mid; i < hi; i++) {
                 bool second = a >= mid;
-                if (a < mid && b < hi && !before(r, &items[b], &items[a], down, &second))
+                if (a < mid && b < hi && !before(r, &items[b], &items[a], listed, down, &second))
                     return false;
                 spare[i] = second ? items[b++] : items[a++];
             }
@@ -92,7 +93,7 @@ static bool sort(jinja_run *r, keyed *items, keyed *spare, size_t n, bool down, 
 
 /* The items of v by the keys that paths (separated by commas) give. */
 static bool sorted(jinja_run *r, const jinja_value *v, const jinja_value *paths, bool keep_case,
-                   bool down, keyed **out, size_t *n)
+                   bool listed, bool down, keyed **out, size_t *n)
 {
     jinja_value list;
     if (!jinja_to_list(r, v, &list))
@@ -122,7 +123,7 @@ static bool sorted(jinja_run *r, const jinja_value *v, const jinja_value *paths,
             at = end + 1;
         }
     }
-    return sort(r, items, items + *n, *n, down, out);
+    return sort(r, items, items + *n, *n, listed, down, out);
 }
 
 static bool give_items(jinja_run *r, const keyed *items, size_t n, jinja_value *out)
@@ -139,7 +140,8 @@ static bool sort_filter(jinja_run *r, const jinja_call *c, jinja_value *out)
 {
     keyed *items;
     size_t n;
-    return sorted(r, &c->self, &c->v[2], jinja_truth(&c->v[1]), jinja_truth(&c->v[0]), &items, &n) &&
+    return sorted(r, &c->self, &c->v[2], jinja_truth(&c->v[1]), true, jinja_truth(&c->v[0]), &items,
+                  &n) &&
            give_items(r, items, n, out);
 }
 
@@ -160,7 +162,8 @@ static bool dictsort(jinja_run *r, const jinja_call *c, jinja_value *out)
     pairs.type = JINJA_VIEW;
     pairs.detail = JINJA_ITEMS;
     const jinja_value path = jinja_int(by_value);
-    return sorted(r, &pairs, &path, jinja_truth(&c->v[0]), jinja_truth(&c->v[2]), &items, &n) &&
+    return sorted(r, &pairs, &path, jinja_truth(&c->v[0]), false, jinja_truth(&c->v[2]), &items,
+                  &n) &&
            give_items(r, items, n, out);
 }
 
@@ -180,7 +183,7 @@ static bool groupby(jinja_run *r, const jinja_call *c, jinja_value *out)
             !fold(r, &key, keep_case, &items[i].key))
             return false;
     }
-    if (!sort(r, items, items + n, n, false, &result))
+    if (!sort(r, items, items + n, n, false, false, &result))
         return false;
     for (size_t i = 0; i < n;) {
         jinja_value group, members;

@@ -30,6 +30,13 @@ static bool is_letter(uint32_t c)
     return jinja_lower(c) != c || jinja_upper(c) != c || c == 0xDF;
 }
 
+/* A sigma at the end of a word has a small form of its own. */
+static bool final_sigma(str s, size_t i, size_t used, bool inside)
+{
+    size_t next;
+    return inside && (i + used >= s.n || !is_letter(code_at(s, i + used, &next)));
+}
+
 static bool change_case(jinja_run *r, const jinja_value *text, letter_case how, jinja_value *out)
 {
     const str s = jinja_str(text);
@@ -40,9 +47,11 @@ static bool change_case(jinja_run *r, const jinja_value *text, letter_case how, 
         const bool letter = is_letter(c), small = jinja_upper(c) != c || c == 0xDF;
         const bool upper = how == CASE_UPPER || (how == CASE_SWAP && small) ||
                            (how == CASE_TITLE && !inside) || (how == CASE_CAPITAL && i == 0);
-        if (!(letter ? add_cased(r, &b, c, upper, jinja_mark_at(text, i))
+        if (!(c == 0x3A3 && !upper && final_sigma(s, i, used, inside)
+                  ? jinja_add_code(r, &b, 0x3C2, jinja_mark_at(text, i))
+              : letter ? add_cased(r, &b, c, upper, jinja_mark_at(text, i))
                      : jinja_add_part(r, &b, text, i, used)) ||
-            (i % 16 == 0 && !jinja_spend(r, 1)))
+            (i % 4 == 0 && !jinja_spend(r, 1)))
             return false;
         inside = letter;
     }
@@ -151,27 +160,14 @@ static bool split_space(jinja_run *r, const jinja_value *text, int64_t max, jinj
         if (i == s.n)
             return true;
         size_t end = i;
-        if (max-- == 0) {
-            jinja_value rest, none = jinja_none();
-            const jinja_value tail = jinja_part(text, i, s.n - i);
-            return jinja_strip(r, &tail, &none, 2, &rest) && jinja_list_add(r, list->as.list, &rest);
-        }
+        if (max-- == 0)
+            return add_part(r, list, text, i, s.n - i);
         while (end < s.n && !jinja_is_space(code_at(s, end, &used)))
             end += used;
         if (!add_part(r, list, text, i, end - i))
             return false;
         i = end;
     }
-}
-
-static size_t find_last(str s, str what)
-{
-    if (what.n > s.n)
-        return SIZE_MAX;
-    for (size_t i = s.n - what.n + 1; i-- > 0;)
-        if (memcmp(s.p + i, what.p, what.n) == 0)
-            return i;
-    return SIZE_MAX;
 }
 
 static bool split_at(jinja_run *r, const jinja_value *text, str by, int64_t max, jinja_value *list)
@@ -202,7 +198,7 @@ static bool rsplit_at(jinja_run *r, const jinja_value *text, str by, int64_t max
 {
     str s = jinja_str(text);
     for (; max != 0; max--) {
-        const size_t at = find_last(s, by);
+        const size_t at = jinja_find_last(s, by);
         if (at == SIZE_MAX)
             break;
         if (!add_part(r, list, text, at + by.n, s.n - at - by.n))
@@ -232,8 +228,6 @@ static bool rsplit_space(jinja_run *r, const jinja_value *text, int64_t max, jin
                 break;
             start = at;
         }
-        if (max == 0 && !jinja_strip(r, &s, &none, 1, &s))
-            return false;
         start = max == 0 ? 0 : start;
         if (!add_part(r, list, &s, start, s.as.text.n - start))
             return false;
@@ -249,7 +243,7 @@ static bool split_either(jinja_run *r, const jinja_call *c, bool from_right, jin
 {
     int64_t max;
     if (!jinja_want_int(r, &c->v[1], -1, &max) || !jinja_list_new(r, JINJA_LIST, 0, out) ||
-        !jinja_spend(r, c->self.as.text.n / 32))
+        !jinja_spend(r, c->self.as.text.n / 16))
         return false;
     const jinja_value *by = &c->v[0];
     if (by->type == JINJA_MISSING || by->type == JINJA_NONE)
@@ -340,8 +334,8 @@ static bool partition_at(jinja_run *r, const jinja_call *c, bool last, jinja_val
     const str by = jinja_str(&c->v[0]);
     if (by.n == 0)
         return jinja_fail(r, "empty separator");
-    const size_t at = last ? find_last(s, by) : jinja_find(s, by, 0);
-    if (!jinja_spend(r, s.n / 64) || !jinja_list_new(r, JINJA_TUPLE, 3, out))
+    const size_t at = last ? jinja_find_last(s, by) : jinja_find(s, by, 0);
+    if (!jinja_spend(r, s.n / 16) || !jinja_list_new(r, JINJA_TUPLE, 3, out))
         return false;
     const size_t a = at != SIZE_MAX ? at : last ? 0 : s.n;
     const size_t b = at != SIZE_MAX ? at + by.n : last ? 0 : s.n;
@@ -423,9 +417,9 @@ static bool find_in(jinja_run *r, const jinja_call *c, bool last, bool must, jin
     size_t from;
     str s;
     if (!jinja_want_text(r, &c->v[0], "what is looked for") || !window(r, c, &from, &s) ||
-        !jinja_spend(r, s.n / 32))
+        !jinja_spend(r, s.n / 16))
         return false;
-    const size_t at = last ? find_last(s, jinja_str(&c->v[0])) : jinja_find(s, jinja_str(&c->v[0]), 0);
+    const size_t at = last ? jinja_find_last(s, jinja_str(&c->v[0])) : jinja_find(s, jinja_str(&c->v[0]), 0);
     if (at == SIZE_MAX && must)
         return jinja_fail(r, "substring not found");
     *out = jinja_int(at == SIZE_MAX ? -1
@@ -482,7 +476,7 @@ bool jinja_replace(jinja_run *r, const jinja_value *text, const jinja_value *fro
     size_t i = 0;
     if (text->markup && !jinja_escape(r, to, &with))
         return false;
-    if (!jinja_spend(r, s.n / 32))
+    if (!jinja_spend(r, s.n / 16))
         return false;
     for (; limit != 0; limit--) {
         if (what.n == 0) { // before each character and at the end

@@ -166,7 +166,8 @@ bool jinja_is_digit(uint32_t c)
 static bool paired_even(uint32_t c)
 {
     return (c >= 0x100 && c <= 0x137 && c != 0x130 && c != 0x131) || (c >= 0x14A && c <= 0x177) ||
-           (c >= 0x1DE && c <= 0x1EF) || (c >= 0x1F8 && c <= 0x21F) || (c >= 0x222 && c <= 0x233) ||
+           (c >= 0x1A0 && c <= 0x1A5) ||
+           (c >= 0x1DE && c <= 0x1EF) || (c >= 0x246 && c <= 0x24F) || (c >= 0x1F8 && c <= 0x21F) || (c >= 0x222 && c <= 0x233) ||
            (c >= 0x370 && c <= 0x373) || (c >= 0x3D8 && c <= 0x3EF) || (c >= 0x460 && c <= 0x481) ||
            (c >= 0x48A && c <= 0x4BF) || (c >= 0x4D0 && c <= 0x52F) || (c >= 0x1E00 && c <= 0x1E95) ||
            (c >= 0x1EA0 && c <= 0x1EFF);
@@ -174,7 +175,7 @@ static bool paired_even(uint32_t c)
 
 static bool paired_odd(uint32_t c)
 {
-    return (c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E) || (c >= 0x1CD && c <= 0x1DC) ||
+    return (c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E) || c == 0x1AF || c == 0x1B0 || (c >= 0x1CD && c <= 0x1DC) ||
            (c >= 0x4C1 && c <= 0x4CE);
 }
 
@@ -250,12 +251,96 @@ bool jinja_is_alpha(uint32_t c)
     return true;
 }
 
+/* ---- searching ---------------------------------------------------------------------------- */
+
+enum { SHORT_NEEDLE = 32 }; // up to here comparing at each place is as good
+
+static inline unsigned char byte_at(str s, size_t i, bool back)
+{
+    return (unsigned char)s.p[back ? s.n - 1 - i : i];
+}
+
+/* Where the needle's greatest suffix starts, by one order of bytes or the other, and its period. */
+static size_t greatest_suffix(str w, bool back, bool other, size_t *period)
+{
+    size_t start = 0, j = 1, k = 0;
+    *period = 1;
+    while (j + k < w.n) {
+        const unsigned char a = byte_at(w, j + k, back), b = byte_at(w, start + k, back);
+        if (a == b) {
+            if (++k == *period) {
+                j += *period;
+                k = 0;
+            }
+        } else if (other ? a > b : a < b) {
+            j += k + 1;
+            k = 0;
+            *period = j - start;
+        } else {
+            start = j++;
+            k = 0;
+            *period = 1;
+        }
+    }
+    return start;
+}
+
+/* The two-way search of Crochemore and Perrin: linear in time, constant in space, so that long
+ * needles that nearly match everywhere are no attack. back: reads both from their ends. */
+static size_t two_way(str s, str w, bool back)
+{
+    size_t p1, p2;
+    const size_t s1 = greatest_suffix(w, back, false, &p1), s2 = greatest_suffix(w, back, true, &p2);
+    const size_t cut = s1 > s2 ? s1 : s2;
+    size_t period = s1 > s2 ? p1 : p2, memory = 0, i;
+    bool repeats = cut + period <= w.n;
+    for (i = 0; repeats && i < cut; i++)
+        repeats = byte_at(w, i, back) == byte_at(w, i + period, back);
+    if (!repeats)
+        period = (cut > w.n - cut ? cut : w.n - cut) + 1;
+    for (size_t at = 0; at + w.n <= s.n;) {
+        i = cut > memory ? cut : memory;
+        while (i < w.n && byte_at(w, i, back) == byte_at(s, at + i, back))
+            i++;
+        if (i < w.n) {
+            at += i - cut + 1;
+            memory = 0;
+            continue;
+        }
+        for (i = cut; i > memory && byte_at(w, i - 1, back) == byte_at(s, at + i - 1, back);)
+            i--;
+        if (i <= memory)
+            return at;
+        at += period;
+        memory = repeats ? w.n - period : 0;
+    }
+    return SIZE_MAX;
+}
+
+size_t jinja_find_last(str s, str what)
+{
+    if (what.n > s.n)
+        return SIZE_MAX;
+    if (what.n > SHORT_NEEDLE) {
+        const size_t at = two_way(s, what, true);
+        return at == SIZE_MAX ? at : s.n - what.n - at;
+    }
+    for (size_t i = s.n - what.n + 1; i-- > 0;)
+        if (memcmp(s.p + i, what.p, what.n) == 0)
+            return i;
+    return SIZE_MAX;
+}
+
 size_t jinja_find(str s, str what, size_t from)
 {
     if (what.n == 0)
         return from <= s.n ? from : SIZE_MAX;
     if (from > s.n || s.n - from < what.n)
         return SIZE_MAX;
+    if (what.n > SHORT_NEEDLE) {
+        const size_t at = two_way((str){s.p + from, s.n - from}, what, false);
+        return at == SIZE_MAX ? at : from + at;
+    }
     const char *p = s.p + from, *end = s.p + s.n - what.n + 1;
     while (p < end && (p = memchr(p, what.p[0], (size_t)(end - p))) != NULL) {
         if (memcmp(p, what.p, what.n) == 0)
@@ -346,7 +431,7 @@ static bool add_format(jinja_run *r, jinja_buffer *b, const char *fmt, const cha
 static bool repr_range(jinja_run *r, jinja_buffer *b, const jinja_range *v)
 {
     char text[100];
-    const long long start = v->start, step = v->step, stop = v->start + v->n * v->step;
+    const long long start = v->start, stop = v->stop, step = v->step;
     snprintf(text, sizeof text, step == 1 ? "range(%lld, %lld)" : "range(%lld, %lld, %lld)", start,
              stop, step);
     return add_literal(r, b, text);
@@ -382,10 +467,10 @@ bool jinja_add_repr(jinja_run *r, jinja_buffer *b, const jinja_value *v)
         return add_literal(r, b, v->as.truth ? "True" : "False");
     case JINJA_INT:
         snprintf(text, sizeof text, "%lld", (long long)v->as.integer);
-        return add_literal(r, b, text);
+        return jinja_spend(r, 2) && add_literal(r, b, text);
     case JINJA_FLOAT:
         json_print_double(text, v->as.number);
-        return add_literal(r, b, text);
+        return jinja_spend(r, 32) && add_literal(r, b, text);
     case JINJA_BIG:
         return jinja_add_text(r, b, v);
     case JINJA_STRING:

@@ -539,7 +539,7 @@ bool jinja_contains(jinja_run *r, const jinja_value *container, const jinja_valu
             return jinja_fail(r, "'in <string>' requires string as left operand, not %s",
                               jinja_type_name(item));
         *out = jinja_find(jinja_str(container), jinja_str(item), 0) != SIZE_MAX;
-        return jinja_spend(r, container->as.text.n / 64);
+        return jinja_spend(r, container->as.text.n / 16);
     }
     if (container->type == JINJA_DICT ||
         (container->type == JINJA_VIEW && container->detail == JINJA_KEYS)) {

@@ -80,10 +80,10 @@ static bool is_trusted(const char *const *trusted, str name)
     return false;
 }
 
-static size_t find_name(const chat_template *t, str name)
+uint32_t jinja_name_number(const chat_template *t, str name)
 {
-    for (size_t lo = 0, hi = t->n_names; lo < hi;) {
-        const size_t mid = lo + (hi - lo) / 2;
+    for (uint32_t lo = 0, hi = t->n_names; lo < hi;) {
+        const uint32_t mid = lo + (hi - lo) / 2;
         const str at = t->names[mid];
         const size_t n = at.n < name.n ? at.n : name.n;
         int c = n ? memcmp(at.p, name.p, n) : 0;
@@ -95,7 +95,7 @@ static size_t find_name(const chat_template *t, str name)
         else
             lo = mid + 1;
     }
-    return SIZE_MAX;
+    return UINT32_MAX;
 }
 
 /* The values of the names that the template says: the context's, else the global functions'. */
@@ -113,8 +113,8 @@ static bool set_names(jinja_run *r, const json *context, const char *const *trus
         r->context[i] = f ? (jinja_value){.type = JINJA_FUNCTION, .as.function = f} : r->top[i];
     }
     for (const json *c = context->first; c; c = c->next) {
-        const size_t i = find_name(r->t, c->key);
-        if (i != SIZE_MAX && !jinja_from_json(r, c, !is_trusted(trusted, c->key), &r->context[i]))
+        const uint32_t i = jinja_name_number(r->t, c->key);
+        if (i != UINT32_MAX && !jinja_from_json(r, c, !is_trusted(trusted, c->key), &r->context[i]))
             return false;
     }
     return true;

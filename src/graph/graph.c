@@ -152,8 +152,10 @@ static bool linear_fits(const graph *g, const graph_linear *l)
     bool fits = l->n_out >= 1 && l->n_out <= GRAPH_MAX_OUT && (!gate || l->n_out == 2) &&
                 norm_fits(g, &l->norm, width(g, l->in));
     for (uint32_t i = 0; fits && i < l->n_out; i++) {
-        const uint32_t rows = width(g, l->out[gate ? 0 : i]);
-        fits = weight_is(g, l->weight[i], rows, width(g, l->in)) &&
+        const graph_value out = l->out[gate ? 0 : i];
+        const uint32_t rows = width(g, out);
+        fits = out != l->in && // other threads still read the input
+               weight_is(g, l->weight[i], rows, width(g, l->in)) &&
                (l->bias[i] < 0 || weight_is(g, l->bias[i], 1, rows));
     }
     return fits;
@@ -237,7 +239,9 @@ ingle_status graph_finish(graph *g, ingle_error *err)
 {
     if (g->status != INGLE_OK)
         return error_set(err, g->status, "graph: no room for its ops");
-    if (g->n_ops == 0 || g->ops[g->n_ops - 1].kind != GRAPH_LINEAR || g->hidden < 0)
+    const graph_op *last = g->n_ops ? &g->ops[g->n_ops - 1] : NULL;
+    if (!last || last->kind != GRAPH_LINEAR || g->hidden < 0 || last->u.linear.in != g->hidden ||
+        width(g, last->u.linear.out[0]) != g->sizes.n_vocab)
         return error_set(err, INGLE_ERR_INTERNAL, "graph: it does not end in a head");
     for (size_t i = 0; i < g->n_ops; i++) {
         const graph_op *op = &g->ops[i];

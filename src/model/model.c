@@ -66,11 +66,14 @@ void ingle_model_close(ingle_model *m)
 
 /* ---- metadata --------------------------------------------------------------------------------- */
 
-/* A NUL-terminated copy of a text value; NULL if the key is absent or memory runs out. */
-static const char *text_of(ingle_model *m, const char *key)
+/* *out = a NUL-terminated copy of a text value, NULL if the key is absent; false: no memory. */
+static bool text_of(ingle_model *m, const char *key, const char **out)
 {
     str s;
-    return gguf_get_str(&m->file, key, &s) ? arena_text(&m->memory, s.p, s.n) : NULL;
+    if (!gguf_get_str(&m->file, key, &s))
+        return true;
+    *out = arena_text(&m->memory, s.p, s.n);
+    return *out != NULL;
 }
 
 /* general.file_type as people know it; the ids are llama.cpp's. */
@@ -126,14 +129,15 @@ static ingle_status print_meta(ingle_model *m, ingle_error *err)
     return m->tensor_names ? INGLE_OK : error_memory(err, g->n_tensors, "tensor names");
 }
 
-static void fill_info(ingle_model *m)
+static ingle_status fill_info(ingle_model *m, ingle_error *err)
 {
     ingle_model_info *info = &m->info;
     const gguf *g = &m->file;
-    info->name = text_of(m, "general.name");
-    info->architecture = text_of(m, "general.architecture");
-    info->licence = text_of(m, "general.license");
-    info->chat_template = text_of(m, "tokenizer.chat_template");
+    if (!text_of(m, "general.name", &info->name) ||
+        !text_of(m, "general.architecture", &info->architecture) ||
+        !text_of(m, "general.license", &info->licence) ||
+        !text_of(m, "tokenizer.chat_template", &info->chat_template))
+        return error_memory(err, (size_t)g->header_bytes, "metadata");
     uint32_t file_type;
     if (gguf_get_u32(g, "general.file_type", &file_type))
         info->file_type = file_type_name(file_type);
@@ -160,7 +164,7 @@ static void fill_info(ingle_model *m)
     info->runnable = m->runnable.status;
     if (info->runnable != INGLE_OK) {
         info->why_not = m->runnable.text;
-        return;
+        return INGLE_OK;
     }
     const graph_sizes *s = &m->graph.sizes;
     info->n_layers = s->n_layers;
@@ -170,6 +174,7 @@ static void fill_info(ingle_model *m)
     info->d_head = s->d_head;
     info->d_ff = s->d_ff;
     info->n_vocab = s->n_vocab; // rows of the head: what logits have
+    return INGLE_OK;
 }
 
 /* Runs out of memory: the whole opening fails. Anything else: the part's error is kept. */
@@ -206,9 +211,10 @@ ingle_status model_finish(ingle_model *m, ingle_error *err)
     status = keep(why.status, &m->runnable, err);
     if (status == INGLE_OK)
         status = print_meta(m, err);
+    if (status == INGLE_OK)
+        status = fill_info(m, err);
     if (status != INGLE_OK)
         return status;
-    fill_info(m);
     m->tables_bytes = m->memory.bytes + m->file.memory.bytes + m->graph.memory.bytes +
                       (m->tokens ? token_table_bytes(m->tokens) : 0);
     return INGLE_OK;

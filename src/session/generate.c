@@ -43,31 +43,42 @@ static ingle_status copy_stops(ingle_generation *g, const ingle_generate_options
     return INGLE_OK;
 }
 
-/* The vocabulary's end tokens as biases behind the caller's own: forbidden. */
+/* Never to be chosen: an end token that is to be ignored, and rows of the head beyond the
+ * vocabulary, which pad its size and are no words. */
+static bool forbidden(const ingle_model *m, int32_t id, size_t n_tokens, bool ignore_eos)
+{
+    return (size_t)id >= n_tokens || (ignore_eos && ingle_token_is_end(m, id));
+}
+
+/* What is forbidden goes as biases behind the caller's own. */
 static ingle_status open_sampler(ingle_generation *g, const ingle_generate_options *opt,
                                  ingle_error *err)
 {
     const ingle_model *m = g->session->model;
+    const int32_t n_vocab = (int32_t)m->info.n_vocab;
+    const gguf_value *words = gguf_find(&m->file, "tokenizer.ggml.tokens");
+    const size_t n_tokens = words ? (size_t)words->n_items : 0;
     ingle_sampling sampling;
     if (opt->has_sampling)
         sampling = opt->sampling;
     else
         ingle_sampling_init(&sampling);
-    if (!opt->ignore_eos)
+    size_t n_forbidden = 0;
+    for (int32_t id = 0; id < n_vocab; id++)
+        n_forbidden += forbidden(m, id, n_tokens, opt->ignore_eos);
+    if (n_forbidden == 0)
         return ingle_sampler_open(&g->sampler, m, &sampling, err);
-    size_t n_ends = 0;
-    for (uint32_t id = 0; id < m->info.n_vocab; id++)
-        n_ends += ingle_token_is_end(m, (int32_t)id);
     const size_t n = sampling.n_logit_bias;
-    ingle_logit_bias *bias = mem_alloc(&m->allocator, size_mul(n + n_ends, sizeof *bias));
+    const size_t bytes = size_mul(size_add(n, n_forbidden), sizeof(ingle_logit_bias));
+    ingle_logit_bias *bias = mem_alloc(&m->allocator, bytes);
     if (!bias)
-        return error_memory(err, size_mul(n + n_ends, sizeof *bias), "logit biases");
+        return error_memory(err, bytes, "logit biases");
     if (n)
         memcpy(bias, sampling.logit_bias, n * sizeof *bias);
     size_t at = n;
-    for (uint32_t id = 0; id < m->info.n_vocab; id++)
-        if (ingle_token_is_end(m, (int32_t)id))
-            bias[at++] = (ingle_logit_bias){(int32_t)id, -INFINITY};
+    for (int32_t id = 0; id < n_vocab; id++)
+        if (forbidden(m, id, n_tokens, opt->ignore_eos))
+            bias[at++] = (ingle_logit_bias){id, -INFINITY};
     sampling.logit_bias = bias;
     sampling.n_logit_bias = at;
     const ingle_status status = ingle_sampler_open(&g->sampler, m, &sampling, err);
@@ -100,6 +111,8 @@ ingle_status ingle_generation_open(ingle_generation **out, ingle_session *s, con
                                         opt->special ? INGLE_PARSE_SPECIAL : 0, err);
     if (status == INGLE_OK)
         status = ingle_session_sync(s, prompt, n, NULL, err);
+    if (status == INGLE_OK)
+        detokenizer_follow(g->detokenizer, prompt, n);
     for (size_t i = 0; status == INGLE_OK && i < n; i++)
         ingle_sampler_accept(g->sampler, prompt[i]);
     if (status == INGLE_OK)

@@ -18,4 +18,8 @@ struct ingle_session {
     char backend[32];
 };
 
+/* What d is given follows the text of ids [n]: its first word keeps the space that stands before
+ * it. */
+void detokenizer_follow(ingle_detokenizer *d, const int32_t *ids, size_t n);
+
 #endif

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "chat/template.h"
-#include "model/model.h"
+#include "session/session.h"
 
 static ingle_status need_tokens(const ingle_model *m, ingle_error *err)
 {
@@ -44,7 +44,8 @@ struct ingle_detokenizer {
     const ingle_model *model;
     ingle_text raw;  // bytes of the last tokens: shown ones, then an unfinished character
     ingle_text text; // what push gave
-    bool special, begun;
+    bool special;
+    bool begun; // text came before what is next
 };
 
 ingle_status ingle_detokenizer_open(ingle_detokenizer **out, const ingle_model *m, unsigned flags,
@@ -75,6 +76,18 @@ void ingle_detokenizer_close(ingle_detokenizer *d)
     mem_free(a, d);
 }
 
+/* As token_decode: a control token that leaves no text is not the first of the text. */
+static bool is_text(const ingle_detokenizer *d, int32_t id)
+{
+    return d->special || !token_is_control(d->model->tokens, id);
+}
+
+void detokenizer_follow(ingle_detokenizer *d, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n && !d->begun; i++)
+        d->begun = is_text(d, ids[i]);
+}
+
 /* Moves n raw bytes to text, ill-formed ones as U+FFFD. */
 static bool show(ingle_detokenizer *d, size_t n)
 {
@@ -102,8 +115,7 @@ ingle_status ingle_detokenizer_push(ingle_detokenizer *d, int32_t id, const char
             token_bytes(d->model->tokens, id, d->special, !d->begun, &d->raw, err);
         if (status != INGLE_OK)
             return status;
-        // As token_decode: a control token that leaves no text is not the first of the text.
-        d->begun |= d->special || !token_is_control(d->model->tokens, id);
+        d->begun = d->begun || is_text(d, id);
     }
     const size_t ready = id < 0 ? d->raw.n : utf8_cut((const uint8_t *)d->raw.bytes, d->raw.n);
     if (ready && !show(d, ready))

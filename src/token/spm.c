@@ -1,32 +1,29 @@
 /* SentencePiece BPE ("llama"): characters merge by the score of what they become, the best first.
- * Characters outside the vocabulary become <0xXX> bytes. Where no token reaches beyond the end of a
- * word, words are merged one by one, which gives the same result sooner. */
+ * Characters outside the vocabulary become <0xXX> bytes. Where no token could join the end of
+ * one word to the next, the words are merged apart, which gives the same result sooner. */
 #include "base/error.h"
 #include "base/utf8.h"
 #include "token/token_impl.h"
 
-/* Does any token go from something else to U+2581? Then merges cross word ends. */
-static bool crosses_words(str text)
+/* Notes what a token holds before a U+2581 that follows something else: behind such a byte, merges
+ * may cross the end of a word. */
+static void note_joins(tokenizer *t, str text)
 {
-    for (size_t i = 3; i + 3 <= text.n; i++)
-        if (memcmp(text.p + i, TOKEN_SPACE, 3) == 0 && memcmp(text.p + i - 3, TOKEN_SPACE, 3) != 0)
-            return true;
-    // A first character of one or two bytes leaves less than three bytes in front.
-    for (size_t i = 1; i < 3 && i + 3 <= text.n; i++)
-        if (memcmp(text.p + i, TOKEN_SPACE, 3) == 0)
-            return true;
-    return false;
+    for (size_t i = 1; i + 3 <= text.n; i++) {
+        const bool blank = i >= 3 && memcmp(text.p + i - 3, TOKEN_SPACE, 3) == 0;
+        if (memcmp(text.p + i, TOKEN_SPACE, 3) == 0 && !blank)
+            t->joins[(uint8_t)text.p[i - 1]] = true;
+    }
 }
 
 ingle_status spm_open(tokenizer *t, ingle_error *err)
 {
     if (!t->s.scores)
         return error_set(err, INGLE_ERR_FORMAT, "the vocabulary has no scores");
-    t->words_apart = true;
     for (size_t i = 0; i < t->s.n_tokens; i++) {
         t->has_unused |= t->types[i] == TOKEN_UNUSED;
-        if (t->words_apart && token_is_plain(t, (int32_t)i) && crosses_words(t->s.tokens[i]))
-            t->words_apart = false;
+        if (token_is_plain(t, (int32_t)i))
+            note_joins(t, t->s.tokens[i]);
     }
     token_find_bytes(t);
     t->space_prefix = t->s.add_space_prefix != 0;
@@ -123,13 +120,14 @@ static bool encode_word(token_job *job, str word)
     return true;
 }
 
-/* Where the word that starts at `at` ends: before the next U+2581 that follows something else. */
-static size_t word_end(str text, size_t at)
+/* Where the word that starts at `at` ends: before the next U+2581 that follows something else, if
+ * no token could hold the two together. */
+static size_t word_end(const tokenizer *t, str text, size_t at)
 {
     bool blank = true;
     while (at < text.n) {
         const bool space = text.n - at >= 3 && memcmp(text.p + at, TOKEN_SPACE, 3) == 0;
-        if (space && !blank)
+        if (space && !blank && !t->joins[(uint8_t)text.p[at - 1]])
             return at;
         blank = space;
         at += space ? 3 : 1;
@@ -148,7 +146,7 @@ ingle_status spm_encode(token_job *job, str fragment, bool first, ingle_error *e
                                     : text_add_byte(text, fragment.p[i]);
     const str all = {text->bytes, text->n};
     for (size_t at = 0; at < all.n && fine;) {
-        const size_t end = t->words_apart ? word_end(all, at) : all.n;
+        const size_t end = word_end(t, all, at);
         fine = encode_word(job, (str){all.p + at, end - at});
         at = end;
     }

@@ -19,7 +19,7 @@
 /* tokenizer.ggml.token_type */
 enum { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED, TOKEN_BYTE };
 
-/* A vocabulary as a file states it. All texts are borrowed and must outlive the tokenizer. */
+/* A vocabulary as a file states it. Texts and arrays are borrowed and must outlive the tokenizer. */
 typedef struct {
     str model;              // "gpt2", "llama", ...
     str pre;                // name of the pre-tokenizer rule, "" if not stated
@@ -31,7 +31,8 @@ typedef struct {
     const str *merges;      // [n_merges] "left right" or NULL
     size_t n_merges;
     str charsmap;           // precompiled_charsmap, may be empty
-    int32_t bos, eos, eot, eom, unk, sep, pad, cls, mask; // -1 = not stated
+    int32_t bos, eos, eot, eom, unk, sep, pad, cls, mask; // -1 = not stated (the kind's
+                            // usual id); -2 or out of range = none
     /* -1 = not stated (the kind's own default), 0, 1 */
     int add_bos, add_eos, add_sep, add_space_prefix, remove_extra_whitespaces;
     int lowercase, strip_accents;

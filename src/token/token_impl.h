@@ -62,7 +62,7 @@ struct tokenizer {
     const split_rule *rule;
     merge_table merges;
     // spm
-    bool words_apart;      // no token goes on beyond a word's end, so words merge on their own
+    bool joins[256];       // may merges cross a word's end behind this byte?
     bool has_unused;
     // unigram, wordpiece
     trie pieces;
