@@ -71,19 +71,20 @@ static bool untouched(const guarded *g, const void *block, size_t bytes)
     return true;
 }
 
-static guarded mem_w, mem_f, mem_q, mem_d, mem_sums, mem_y, mem_scratch;
+static guarded mem_packed, mem_w, mem_f, mem_q, mem_d, mem_sums, mem_y, mem_scratch;
 
 static void map_memory(void)
 {
     if (mem_w.first)
         return;
+    mem_packed = guard(512 * 1024);
     mem_w = guard(256 * 1024);
     mem_f = guard(256 * 1024);
     mem_q = guard(64 * 1024);
     mem_d = guard(8 * 1024);
     mem_sums = guard(8 * 1024);
     mem_y = guard(64 * 1024);
-    mem_scratch = guard(16 * 1024);
+    mem_scratch = guard(48 * 1024);
 }
 
 /* ---- values ----------------------------------------------------------------------------------- */
@@ -231,6 +232,44 @@ static void check_gaps(const cpu_kernels *k, product *p, const oracle_format *f,
             CHECK(((const uint8_t *)(y + t * STRIDE))[i] == 0xA5);
 }
 
+/* The packed form of the same matrix, its last `n` groups: one token by gemv, any number by gemm. Rows
+ * beyond the matrix are zeros. */
+static void check_packed(const cpu_kernels *k, product *p, const oracle_format *f, size_t n, size_t n_tokens)
+{
+    enum { STEP = 2 * PACK_ROWS + 3 };
+    const pack_kind packing = pack_kind_of(f->id);
+    if (packing == PACK_NONE || !k->gemv[packing])
+        return;
+    CHECK(k->gemm[packing] != NULL);
+    cpu_packed w = pack_plan(packing, ROWS, p->x.cols);
+    const size_t bytes = w.n_groups * w.group_bytes, first = w.n_groups - n;
+    uint8_t *data = place(&mem_packed, BACK, bytes);
+    pack_groups(&w, data, &p->w, 0, w.n_groups);
+    CHECK(untouched(&mem_packed, data, bytes));
+    w.data = data;
+    place_inputs(p, true, BACK, n_tokens);
+    const size_t y_bytes = ((n_tokens - 1) * STEP + n * PACK_ROWS) * sizeof(float);
+    float *y = place(&mem_y, BACK, y_bytes);
+    const size_t scratch = (p->x.cols * CPU_PANEL_BYTES + 63) / 64 * 64;
+    void *work = place(&mem_scratch, BACK, scratch);
+    if (n_tokens == 1)
+        k->gemv[packing](&w, first, n, &p->x, y, NULL);
+    else
+        k->gemm[packing](&w, first, n, &p->x, y, STEP, work);
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t r = 0; r < n * PACK_ROWS; r++) {
+            const size_t row = first * PACK_ROWS + r;
+            double limit = 0;
+            const double want = row < ROWS ? true_product(p, row, t, true, &limit) : 0;
+            const double got = (double)y[t * STEP + r];
+            CHECK_MSG(fabs(got - want) <= limit, "%s packed %s %zu columns, row %zu token %zu of %zu: %.9g, %.9g +- %g",
+                      k->name, f->name, p->x.cols, row, t, n_tokens, got, want, limit);
+            y[t * STEP + r] = 0;
+        }
+    memset(y, 0xA5, y_bytes);
+    CHECK(untouched(&mem_y, y, y_bytes) && untouched(&mem_scratch, work, scratch));
+}
+
 static void set_weights(product *p, const oracle_format *f, int side, size_t cols, uint64_t *seed)
 {
     const size_t bytes = ROWS * cols / (size_t)f->values * (size_t)f->bytes;
@@ -256,6 +295,8 @@ static void check_format(const cpu_kernels *k, product *p, const oracle_format *
             const size_t n_tokens = tokens[(i + (size_t)x) % 4], n_rows = rows[(i / 2 + (size_t)x) % 4];
             fill((kind)x, p->x_values, n_tokens * cols, seed);
             check_product(k, p, f, x % SIDES, x % 4 == 1 ? 0 : ROWS - n_rows, n_rows, n_tokens);
+            check_packed(k, p, f, 1 + (size_t)x % 2, n_tokens);
+            check_packed(k, p, f, 2 - (size_t)x % 2, 1 + (size_t)x);
         }
         check_gaps(k, p, f, rows[i % 4]);
     }
@@ -334,6 +375,41 @@ static void set_exact_weights(product *p, const oracle_format *f, size_t cols, u
     read_weights(f, data, ROWS * cols, p->values);
 }
 
+/* The packed form gives the very same numbers where sums are exact, token by token and together. */
+static void check_exact_packed(const cpu_kernels *k, product *p, const oracle_format *f)
+{
+    const pack_kind packing = pack_kind_of(f->id);
+    if (packing == PACK_NONE || !k->gemv[packing])
+        return;
+    enum { PADDED = (ROWS + PACK_ROWS - 1) / PACK_ROWS * PACK_ROWS };
+    float one[PADDED], many[8 * PADDED];
+    cpu_packed w = pack_plan(packing, ROWS, p->x.cols);
+    uint8_t *data = place(&mem_packed, BACK, w.n_groups * w.group_bytes);
+    pack_groups(&w, data, &p->w, 0, w.n_groups);
+    w.data = data;
+    k->gemm[packing](&w, 0, w.n_groups, &p->x, many, PADDED, place(&mem_scratch, BACK, p->x.cols * CPU_PANEL_BYTES));
+    const cpu_rows all = p->x;
+    for (size_t t = 0; t < all.n_tokens; t++) {
+        const size_t blocks = all.q_stride / 32;
+        const cpu_rows x = {1, all.cols, NULL, 0, all.q + t * all.q_stride, all.d + t * blocks,
+                            all.sums + t * 2 * blocks, all.q_stride};
+        k->gemv[packing](&w, 0, w.n_groups, &x, one, NULL);
+        for (size_t r = 0; r < ROWS; r++) {
+            int64_t sum = 0, sizes = 0;
+            for (size_t i = 0; i < all.cols; i++) {
+                const int64_t term = (int64_t)(p->values[r * all.cols + i] * 4) * x.q[i];
+                sum += term;
+                sizes += term < 0 ? -term : term;
+            }
+            if (sizes >= 1 << 22) // offsets of up to 128 make the partial sums larger than the terms
+                continue;
+            CHECK_MSG((double)one[r] * 32 == (double)sum && (double)many[t * PADDED + r] * 32 == (double)sum,
+                      "%s packed %s: %.17g and %.17g, %lld", k->name, f->name, (double)one[r] * 32,
+                      (double)many[t * PADDED + r] * 32, (long long)sum);
+        }
+    }
+}
+
 static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f, int pattern, uint64_t *seed)
 {
     enum { TOKENS = 5 };
@@ -355,6 +431,7 @@ static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f
     p->x = (cpu_rows){TOKENS, cols, NULL, 0, q, d, sums, cols};
     float y[TOKENS * ROWS];
     k->matmul[f->id](&p->w, 0, ROWS, &p->x, y, ROWS, place(&mem_scratch, BACK, cols * CPU_ROW_SCRATCH));
+    check_exact_packed(k, p, f);
     for (size_t t = 0; t < TOKENS; t++)
         for (size_t r = 0; r < ROWS; r++) {
             int64_t sum = 0, all = 0; // in units of 1/32: the scales' smallest product

@@ -11,6 +11,7 @@
 #define CPU_PATHS(X) \
     X(ref)           \
     X(portable)          \
+    X(avx2)              \
     X(avx512)
 
 /* The inputs of a linear: n_tokens rows of `cols` values, as floats and, if the kernel asks for
@@ -81,6 +82,7 @@ CPU_PATHS(CPU_DECLARE_FILL)
 #undef CPU_DECLARE_FILL
 
 /* Shared between paths. */
+extern const uint8_t cpu_iq4_bytes[16]; // IQ4_NL's values + 128
 cpu_attend_fn cpu_attend_portable;
 void cpu_fill_avx512_float(cpu_kernels *k);
 

@@ -1,4 +1,6 @@
-#include "cpu/pack.h"
+#include "cpu/kernels.h"
+
+const uint8_t cpu_iq4_bytes[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
 
 static const struct {
     uint32_t format, columns, bytes;

@@ -1,0 +1,426 @@
+/* Products over packed weights (pack.h), one row a lane, written once for every instruction set.
+ *
+ * An ISA's file defines what is listed here and includes this file, which then defines gemv_<KIND>
+ * and gemm_<KIND> for every kind of PACK_KINDS, and fill_lanes(cpu_kernels *).
+ *
+ *   LANES          rows a register holds: 16, 8 or 4
+ *   TILE_VECTORS   registers of weights in a tile; TILE_VECTORS * LANES is 8, 16 or 32
+ *   TILE_TOKENS    tokens in a tile, 2 ... 6
+ *   LANES_TARGET   function attribute with the instruction set
+ *   PREFETCH(p)    asks for the cache line at p; PREFETCH_BYTES how far ahead (0: not at all)
+ *   vi, vf         registers of LANES x 4 bytes / int32, and of LANES floats
+ *   vi_load(p) vi_store(p, v) vi_set1(int32) vi_add (int32) vi_and vi_or
+ *   vi_left(v, n) vi_right(v, n)   16-bit shifts;   vi_left32(v, n)
+ *   vi_bytes(b)    all bytes b
+ *   vi_iq4(v)      IQ4_NL's value of each nibble, + 128 if BYTE_ZERO is 128
+ *   vi_four(x)     the four int8 at x, in every lane
+ *   vacc acc_zero() acc_dot(acc, weights, x) vi acc_sum(acc)
+ *                  sums of products of unsigned bytes and int8, four columns a lane
+ *   ACC_STEPS(m)   how many acc_dot of weights up to m fit in one vacc
+ *   SPLIT_BYTES    1: bytes over 127 are multiplied as two nibbles; 0: acc_dot takes any byte
+ *   BYTE_ZERO      what bytes of Q8_0 and IQ4_NL stand above their value when acc_dot sees them (128,
+ *                  or 0 if vi_byte(v) makes them signed); vi_byte(v)
+ *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_mul vf_add vf_fma(a, b, c) = a * b + c
+ *   vf_int(vi) vf_f16(p) vf_u8(p) vf_i8(p)   from int32, LANES halves, LANES bytes
+ */
+#include "cpu/kernels.h"
+
+#define LANES_INLINE static inline __attribute__((always_inline)) LANES_TARGET
+
+enum {
+    BLOCK = 32,
+    SUBS = PACK_ROWS / LANES,                                        // registers a line
+    PANEL_GROUPS = TILE_VECTORS * LANES > PACK_ROWS ? 2 : 1,         // groups a panel
+    TILE_ROWS = TILE_VECTORS * LANES
+};
+
+/* Everything that depends on the kind; kind is a constant wherever this is inlined. */
+LANES_INLINE bool has_min(pack_kind kind)
+{
+    return kind == PACK_Q4_1 || kind == PACK_Q4_K || kind == PACK_Q5_K;
+}
+
+LANES_INLINE bool is_byte(pack_kind kind)
+{
+    return kind == PACK_Q8_0 || kind == PACK_IQ4_NL;
+}
+
+LANES_INLINE bool is_super(pack_kind kind)
+{
+    return kind == PACK_Q4_K || kind == PACK_Q5_K || kind == PACK_Q6_K;
+}
+
+LANES_INLINE int32_t zero_of(pack_kind kind)
+{
+    return kind == PACK_Q4_0 ? 8 : kind == PACK_Q6_K ? 32 : is_byte(kind) ? BYTE_ZERO : 0;
+}
+
+LANES_INLINE int steps_of(pack_kind kind)
+{
+    return kind == PACK_Q5_K   ? ACC_STEPS(31)
+           : kind == PACK_Q6_K ? ACC_STEPS(63)
+           : is_byte(kind) && !SPLIT_BYTES ? ACC_STEPS(255)
+                                           : ACC_STEPS(15);
+}
+
+/* Bytes before the lines of a unit, and bytes of a block's lines. */
+LANES_INLINE size_t head_of(pack_kind kind)
+{
+    return is_super(kind) ? 320 : kind == PACK_Q4_1 ? 128 : 64;
+}
+
+LANES_INLINE size_t block_of(pack_kind kind)
+{
+    return kind == PACK_Q8_0 ? 512 : kind == PACK_Q5_K ? 320 : kind == PACK_Q6_K ? 384 : 256;
+}
+
+LANES_INLINE vi low(vi v)
+{
+    return vi_and(v, vi_bytes(15));
+}
+
+LANES_INLINE vi high(vi v)
+{
+    return vi_and(vi_right(v, 4), vi_bytes(15));
+}
+
+/* Weights of columns 4j ... 4j + 3 (half 0) or 16 + 4j ... (half 1) of the block at p, LANES rows. */
+LANES_INLINE vi weights(pack_kind kind, const uint8_t *p, int j, int half)
+{
+    if (kind == PACK_Q8_0)
+        return vi_byte(vi_load(p + 64 * (4 * half + j)));
+    const vi v = vi_load(p + 64 * j), nibble = half ? high(v) : low(v);
+    if (kind == PACK_IQ4_NL)
+        return vi_iq4(nibble);
+    if (kind == PACK_Q5_K) {
+        const vi fifth = vi_load(p + 256);
+        const vi bit = half ? vi_right(fifth, j) : vi_left(vi_right(fifth, j), 4);
+        return vi_or(nibble, vi_and(bit, vi_bytes(16)));
+    }
+    if (kind == PACK_Q6_K) {
+        const vi bits = vi_load(p + 256 + 64 * half);
+        return vi_or(nibble, vi_and(vi_left(vi_right(bits, 2 * j), 4), vi_bytes(48)));
+    }
+    return nibble;
+}
+
+/* A sum of products that is emptied into int32 as often as it must. */
+typedef struct {
+    vacc low, high; // high: of the upper nibbles of bytes, when they are split
+    vi sum;
+    int steps;
+} running;
+
+LANES_INLINE running run_start(void)
+{
+    return (running){acc_zero(), acc_zero(), vi_set1(0), 0};
+}
+
+LANES_INLINE void run_add(running *r, bool split, int steps, vi w, vi x)
+{
+    if (split) {
+        r->low = acc_dot(r->low, low(w), x);
+        r->high = acc_dot(r->high, high(w), x);
+    } else {
+        r->low = acc_dot(r->low, w, x);
+    }
+    if (++r->steps < steps)
+        return;
+    r->sum = vi_add(r->sum, acc_sum(r->low));
+    if (split) {
+        r->sum = vi_add(r->sum, vi_left32(acc_sum(r->high), 4));
+        r->high = acc_zero();
+    }
+    r->low = acc_zero();
+    r->steps = 0;
+}
+
+LANES_INLINE vi run_end(running *r, bool split)
+{
+    if (r->steps == 0)
+        return r->sum;
+    vi sum = vi_add(r->sum, acc_sum(r->low));
+    return split ? vi_add(sum, vi_left32(acc_sum(r->high), 4)) : sum;
+}
+
+/* ---- one token ---------------------------------------------------------------------------------- */
+
+/* Half a block: sum over 16 columns of q x, without the offset. */
+LANES_INLINE vi half_sum(pack_kind kind, const uint8_t *p, const int8_t *x, int half)
+{
+    const bool split = is_byte(kind) && SPLIT_BYTES;
+    running r = run_start();
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++)
+        run_add(&r, split, steps_of(kind), weights(kind, p, j, half), vi_four(x + 16 * half + 4 * j));
+    return run_end(&r, split);
+}
+
+LANES_INLINE vf scaled(vf sum, vi i, vf scale, float d)
+{
+    return vf_fma(vf_int(i), vf_mul(scale, vf_set1(d)), sum);
+}
+
+LANES_INLINE vi offset(pack_kind kind, int32_t sum)
+{
+    return vi_set1(-zero_of(kind) * sum);
+}
+
+/* Block b of the input against block u of the unit w, rows of register `sub`. */
+LANES_INLINE void add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x, size_t u, size_t b, size_t sub,
+                            vf *f)
+{
+    const uint8_t *p = w + head_of(kind) + block_of(kind) * u + 4 * LANES * sub;
+    const int8_t *q = x->q + BLOCK * b;
+    const float d = x->d[b];
+    const int32_t *sums = x->sums + 2 * b;
+    const vi lo = half_sum(kind, p, q, 0), hi = half_sum(kind, p, q, 1);
+    if (kind == PACK_Q6_K) {
+        const vf unit_scale = vf_f16(w + 2 * LANES * sub);
+        const uint8_t *s = w + 64 + 32 * u + LANES * sub;
+        f[0] = scaled(f[0], vi_add(lo, offset(kind, sums[0])), vf_mul(unit_scale, vf_i8(s)), d);
+        f[1] = scaled(f[1], vi_add(hi, offset(kind, sums[1])), vf_mul(unit_scale, vf_i8(s + 16)), d);
+        return;
+    }
+    vi i = vi_add(lo, hi);
+    if (zero_of(kind))
+        i = vi_add(i, offset(kind, sums[0] + sums[1]));
+    const float d_sum = d * (float)(sums[0] + sums[1]);
+    if (is_super(kind)) {
+        const vf scale = vf_mul(vf_f16(w + 2 * LANES * sub), vf_u8(w + 64 + 16 * u + LANES * sub));
+        f[u % 2] = scaled(f[u % 2], i, scale, d);
+        f[2] = vf_fma(vf_u8(w + 192 + 16 * u + LANES * sub), vf_set1(d_sum), f[2]);
+        return;
+    }
+    f[u] = scaled(f[u], i, vf_f16(w + 32 * u + 2 * LANES * sub), d);
+    if (kind == PACK_Q4_1)
+        f[u] = vf_fma(vf_f16(w + 64 + 32 * u + 2 * LANES * sub), vf_set1(d_sum), f[u]);
+}
+
+/* Where prefetching stands: it runs ahead of the weights and jumps to `next` at `end`. */
+typedef struct {
+    const uint8_t *at, *end, *next;
+} ahead;
+
+LANES_INLINE void prefetch(ahead *a, size_t bytes)
+{
+    if (PREFETCH_BYTES == 0)
+        return;
+    for (size_t i = 0; i < bytes; i += 64)
+        PREFETCH(a->at + i);
+    a->at += bytes;
+    if (a->at >= a->end) {
+        a->at = a->next;
+        a->end = (const uint8_t *)UINTPTR_MAX;
+    }
+}
+
+LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t n_groups, const cpu_rows *x,
+                       float *y, const uint8_t *next)
+{
+    const size_t blocks = is_super(kind) ? 8 : 2, n_blocks = w->cols / BLOCK;
+    const uint8_t *p = w->data + group * w->group_bytes, *end = p + n_groups * w->group_bytes;
+    ahead a = {p + PREFETCH_BYTES, end, next ? next : end};
+    for (size_t g = 0; g < n_groups; g++) {
+        vf f[SUBS][3];
+        for (size_t sub = 0; sub < SUBS; sub++)
+            f[sub][0] = f[sub][1] = f[sub][2] = vf_zero();
+        for (size_t u = 0; u < w->n_units; u++, p += w->unit_bytes) {
+            prefetch(&a, w->unit_bytes);
+            const size_t first = u * blocks;
+            for (size_t b = 0; b < blocks && (is_super(kind) || first + b < n_blocks); b++)
+#pragma GCC unroll 4
+                for (size_t sub = 0; sub < SUBS; sub++)
+                    add_block(kind, p, x, b, first + b, sub, f[sub]);
+            if (is_super(kind) && kind != PACK_Q6_K)
+                for (size_t sub = 0; sub < SUBS; sub++) {
+                    // The minimums' own scale, once a unit.
+                    f[sub][0] = vf_fma(vf_mul(vf_f16(p + 32 + 2 * LANES * sub), vf_set1(-1)), f[sub][2], f[sub][0]);
+                    f[sub][2] = vf_zero();
+                }
+        }
+        for (size_t sub = 0; sub < SUBS; sub++)
+            vf_store(y + 16 * g + LANES * sub, vf_add(f[sub][0], f[sub][1]));
+    }
+}
+
+/* ---- many tokens -------------------------------------------------------------------------------- */
+
+/* A panel holds PANEL_GROUPS groups as bytes, unpacked once for all tokens. Its parts (32 columns, 16
+ * for Q6_K) are, for each group: lines of bytes (twice as many, low nibbles then high ones, when bytes
+ * are split), 16 scales and, with minimums, 16 of those, as floats. */
+LANES_INLINE size_t part_lines(pack_kind kind)
+{
+    return kind == PACK_Q6_K ? 4 : 8;
+}
+
+LANES_INLINE bool splits(pack_kind kind)
+{
+    return is_byte(kind) && SPLIT_BYTES;
+}
+
+LANES_INLINE size_t part_bytes(pack_kind kind)
+{
+    return part_lines(kind) * (splits(kind) ? 128u : 64u) + 64 + (has_min(kind) ? 64u : 0u);
+}
+
+LANES_INLINE void unpack_part(pack_kind kind, const uint8_t *w, size_t part, size_t sub, uint8_t *to)
+{
+    const size_t b = kind == PACK_Q6_K ? part / 2 : part, lines = part_lines(kind);
+    const uint8_t *p = w + head_of(kind) + block_of(kind) * b + 4 * LANES * sub;
+    uint8_t *line = to + 4 * LANES * sub;
+    for (size_t i = 0; i < lines; i++, line += 64) {
+        const int half = kind == PACK_Q6_K ? (int)(part % 2) : (int)(i / 4);
+        const vi v = weights(kind, p, (int)(i % 4), half);
+        vi_store(line, splits(kind) ? low(v) : v);
+        if (splits(kind))
+            vi_store(line + 64 * lines, high(v));
+    }
+    float *scale = (float *)(void *)(to + lines * (splits(kind) ? 128u : 64u)) + LANES * sub;
+    if (!is_super(kind)) {
+        vf_store(scale, vf_f16(w + 32 * b + 2 * LANES * sub));
+        if (kind == PACK_Q4_1)
+            vf_store(scale + 16, vf_f16(w + 64 + 32 * b + 2 * LANES * sub));
+        return;
+    }
+    const vf d = vf_f16(w + 2 * LANES * sub);
+    if (kind == PACK_Q6_K) {
+        vf_store(scale, vf_mul(d, vf_i8(w + 64 + 16 * part + LANES * sub)));
+        return;
+    }
+    vf_store(scale, vf_mul(d, vf_u8(w + 64 + 16 * b + LANES * sub)));
+    vf_store(scale + 16, vf_mul(vf_mul(vf_f16(w + 32 + 2 * LANES * sub), vf_set1(-1)),
+                                vf_u8(w + 192 + 16 * b + LANES * sub)));
+}
+
+/* TILE_ROWS rows from row `row` of the panel, n tokens (a constant) from the rows of x. */
+LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size_t row, size_t n_parts,
+                       const cpu_rows *x, size_t token, float *y, size_t y_stride, int n)
+{
+    vf f[TILE_VECTORS][TILE_TOKENS];
+    for (int v = 0; v < TILE_VECTORS; v++)
+        for (int t = 0; t < n; t++)
+            f[v][t] = vf_zero();
+    const size_t lines = part_lines(kind), d_stride = x->q_stride / BLOCK;
+    const int8_t *q = x->q + token * x->q_stride;
+    const float *d = x->d + token * d_stride;
+    const int32_t *sums = x->sums + token * 2 * d_stride;
+    const size_t scales = lines * (splits(kind) ? 128u : 64u), bytes = part_bytes(kind);
+    for (size_t part = 0; part < n_parts; part++, panel += stride, q += 4 * lines) {
+        running r[TILE_VECTORS][TILE_TOKENS];
+        for (int v = 0; v < TILE_VECTORS; v++)
+            for (int t = 0; t < n; t++)
+                r[v][t] = run_start();
+#pragma GCC unroll 8
+        for (size_t j = 0; j < lines; j++) {
+            vi w[TILE_VECTORS], w_high[TILE_VECTORS];
+            for (int v = 0; v < TILE_VECTORS; v++) {
+                const size_t at = row + (size_t)v * LANES;
+                const uint8_t *p = panel + at / 16 * bytes + 64 * j + 4 * (at % 16);
+                w[v] = vi_load(p);
+                if (splits(kind))
+                    w_high[v] = vi_load(p + 64 * lines);
+            }
+#pragma GCC unroll 6
+            for (int t = 0; t < n; t++) {
+                const vi four = vi_four(q + (size_t)t * x->q_stride + 4 * j);
+                for (int v = 0; v < TILE_VECTORS; v++) {
+                    if (splits(kind))
+                        r[v][t].high = acc_dot(r[v][t].high, w_high[v], four);
+                    run_add(&r[v][t], false, splits(kind) ? 8 : steps_of(kind), w[v], four);
+                }
+            }
+        }
+#pragma GCC unroll 6
+        for (int t = 0; t < n; t++) {
+            const int32_t *st = sums + (size_t)t * 2 * d_stride;
+            const int32_t sum = lines == 4 ? st[part] : st[2 * part] + st[2 * part + 1];
+            const float dt = d[(size_t)t * d_stride + part * lines / 8];
+            for (int v = 0; v < TILE_VECTORS; v++) {
+                const size_t at = row + (size_t)v * LANES;
+                const float *scale = (const float *)(const void *)(panel + at / 16 * bytes + scales) + at % 16;
+                vi i = run_end(&r[v][t], false);
+                if (splits(kind))
+                    i = vi_add(i, vi_left32(acc_sum(r[v][t].high), 4));
+                if (zero_of(kind))
+                    i = vi_add(i, offset(kind, sum));
+                f[v][t] = scaled(f[v][t], i, vf_load(scale), dt);
+                if (has_min(kind))
+                    f[v][t] = vf_fma(vf_load(scale + 16), vf_set1(dt * (float)sum), f[v][t]);
+            }
+        }
+    }
+    for (int v = 0; v < TILE_VECTORS; v++)
+        for (int t = 0; t < n; t++)
+            vf_store(y + (size_t)t * y_stride + (size_t)v * LANES, f[v][t]);
+}
+
+LANES_INLINE void tiles(pack_kind kind, const uint8_t *panel, size_t stride, size_t row, size_t n_parts,
+                        const cpu_rows *x, float *y, size_t y_stride)
+{
+    size_t t = 0;
+    for (; t + TILE_TOKENS <= x->n_tokens; t += TILE_TOKENS)
+        tile(kind, panel, stride, row, n_parts, x, t, y + t * y_stride, y_stride, TILE_TOKENS);
+    for (; t + 2 <= x->n_tokens; t += 2)
+        tile(kind, panel, stride, row, n_parts, x, t, y + t * y_stride, y_stride, 2);
+    if (t < x->n_tokens)
+        tile(kind, panel, stride, row, n_parts, x, t, y + t * y_stride, y_stride, 1);
+}
+
+/* One group where a tile is two: the other half is computed from whatever the panel holds, into a
+ * spare tile, and dropped. */
+LANES_INLINE void lone_group(pack_kind kind, const uint8_t *panel, size_t stride, size_t n_parts,
+                             const cpu_rows *x, float *y, size_t y_stride)
+{
+    for (size_t t = 0; t < x->n_tokens; t++) {
+        float both[TILE_ROWS];
+        tile(kind, panel, stride, 0, n_parts, x, t, both, 0, 1);
+        memcpy(y + t * y_stride, both, PACK_ROWS * sizeof *both);
+    }
+}
+
+LANES_INLINE void gemm(pack_kind kind, const cpu_packed *w, size_t group, size_t n_groups, const cpu_rows *x,
+                       float *y, size_t y_stride, uint8_t *panel)
+{
+    const size_t columns = 4 * part_lines(kind), unit_parts = w->unit_columns / columns;
+    const size_t n_parts = w->cols / columns, stride = PANEL_GROUPS * part_bytes(kind);
+    for (size_t g = 0; g < n_groups; g += PANEL_GROUPS) {
+        const size_t groups = n_groups - g < PANEL_GROUPS ? n_groups - g : PANEL_GROUPS;
+        for (size_t i = 0; i < groups; i++) {
+            const uint8_t *unit = w->data + (group + g + i) * w->group_bytes;
+            for (size_t part = 0; part < n_parts; part++)
+                for (size_t sub = 0; sub < SUBS; sub++)
+                    unpack_part(kind, unit + part / unit_parts * w->unit_bytes, part % unit_parts, sub,
+                                panel + part * stride + i * part_bytes(kind));
+        }
+        if (groups < PANEL_GROUPS) { // a lone group in a wide panel: its tiles go by way of a spare one
+            lone_group(kind, panel, stride, n_parts, x, y + 16 * g, y_stride);
+            continue;
+        }
+        for (size_t row = 0; row < groups * PACK_ROWS; row += TILE_ROWS)
+            tiles(kind, panel, stride, row, n_parts, x, y + 16 * g + row, y_stride);
+    }
+}
+
+#define LANES_KERNELS(kind, columns, bytes)                                                              \
+    static LANES_TARGET void gemv_##kind(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, \
+                                         float *y, const uint8_t *next)                                  \
+    {                                                                                                    \
+        gemv(PACK_##kind, w, group, n, x, y, next);                                                      \
+    }                                                                                                    \
+    static LANES_TARGET void gemm_##kind(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, \
+                                         float *y, size_t y_stride, void *scratch)                       \
+    {                                                                                                    \
+        gemm(PACK_##kind, w, group, n, x, y, y_stride, scratch);                                         \
+    }
+PACK_KINDS(LANES_KERNELS)
+#undef LANES_KERNELS
+
+static void fill_lanes(cpu_kernels *k)
+{
+#define LANES_ROW(kind, columns, bytes) \
+    k->gemv[PACK_##kind] = gemv_##kind; \
+    k->gemm[PACK_##kind] = gemm_##kind;
+    PACK_KINDS(LANES_ROW)
+#undef LANES_ROW
+}
