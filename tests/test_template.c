@@ -167,7 +167,7 @@ static void ends(const char *source, size_t n, const char *says)
     const double ms = (double)(clock() - start) * 1000 / CLOCKS_PER_SEC;
     CHECK_MSG(got.status == INGLE_ERR_TEMPLATE, "%.100s: %s", source, ingle_status_name(got.status));
     CHECK_MSG(strstr(got.err.text, says), "%.100s: %s", source, got.err.text);
-    CHECK_MSG(ms < PATIENCE_MS, "%.100s: %.0f ms", source, ms);
+    CHECK_MSG(ms < (double)PATIENCE_MS, "%.100s: %.0f ms", source, ms);
     free_rendered(&got);
 }
 

@@ -52,12 +52,12 @@ static void searches(void)
         const size_t m = 1 + test_random(&seed) % (i % 2 ? 70 : 36), letters = 1 + test_random(&seed) % 3;
         const size_t period = 1 + test_random(&seed) % 9;
         for (size_t k = 0; k < n; k++)
-            text[k] = k >= period && test_random(&seed) % 16 ? text[k - period] : (char)('a' + test_random(&seed) % letters);
+            text[k] = (char)(k >= period && test_random(&seed) % 16 ? text[k - period] : 'a' + (int)(test_random(&seed) % letters));
         if (n > m && test_random(&seed) % 4) {
             memcpy(needle, text + test_random(&seed) % (n - m), m);
         } else {
             for (size_t k = 0; k < m; k++)
-                needle[k] = k >= period ? needle[k - period] : (char)('a' + test_random(&seed) % letters);
+                needle[k] = (char)(k >= period ? needle[k - period] : 'a' + (int)(test_random(&seed) % letters));
         }
         if (test_random(&seed) % 8 == 0)
             needle[test_random(&seed) % m] = (char)('a' + test_random(&seed) % 3);

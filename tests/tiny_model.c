@@ -118,6 +118,8 @@ static void add_vocabulary(gguf_writer *w, const tiny_shape *s)
     gguf_write_u32(w, "tokenizer.ggml.eos_token_id", TINY_EOS);
     gguf_write_u32(w, "tokenizer.ggml.unknown_token_id", TINY_UNK);
     gguf_write_bool(w, "tokenizer.ggml.add_bos_token", true);
+    if (s->no_space_prefix)
+        gguf_write_bool(w, "tokenizer.ggml.add_space_prefix", false);
     free(tokens);
     free(texts);
     free(scores);

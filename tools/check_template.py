@@ -233,6 +233,147 @@ line1\r\nline2\rline3\n{{ "a\r\nb" }}\n
 {{- "x" }}  {{ "y" -}}   z{{+ n }}
 {#\n multi\n#}\nx{#- a -#}\n y {##}{#-#} z
 {{ "{{ x }}" }} {{ '{% y %}' }} {{ {"a": {"b": {"c": 1}}}.a.b.c }} {{ {"a": 1}}}
+{{ d.keys() == {"b": 1, "a": 2, "items": 3, "C": 9}.keys() }} {{ d.items() == d.items() }} {{ d.values() == d.values() }} {{ range(3) == range(0, 3, 1) }} {{ range(0) == range(2, 1) }} {{ range == range }} {{ n.a == nil.a }} {{ loop is defined }} {{ d.keys() != l }} {{ 3 in d.values() }} {{ ("b", 1) in d.items() }} {{ "b" in d.keys() }} {{ d == {"b": 1, "a": 2, "items": 3, "C": "x"} }} {{ d == {"b": 1} }} {{ {"b": 1, "x": 2} == {"b": 1, "y": 2} }}
+{% set big_d = {} %}{% for i in range(40) %}{% set _ = big_d.update({i: i * i, "k" ~ i: i}) %}{% endfor %}{{ big_d[39] }}{{ big_d["k7"] }}{{ big_d["nope"] }}{{ big_d[7.0] }}{{ big_d|length }}{{ big_d.pop("k3") }}{{ big_d["k39"] }}{{ "k3" in big_d }}{{ big_d.update(k3=1) }}{{ big_d|last }}{{ (1, "a") in {(1, "a"): 2} }}{{ {1.5: "f", (1, (2,)): "t"}[1.5] }}
+{{ 1 < 1.5 }} {{ 2 > 1.5 }} {{ 9007199254740993 == 9007199254740992.0 }} {{ 9007199254740993 > 9007199254740992.0 }} {{ 1e300 > 5 }} {{ -1e300 < 5 }} {{ ("nan"|float) == 1 }} {{ ("nan"|float) < 1 }} {{ 1 <= ("nan"|float) }} {{ [1, 2] < [1, 2, 3] }} {{ (2,) > (1, 9) }} {{ true < 2 }} {{ "é" > "z" }} {{ "inf"|float }} {{ -("inf"|float) }} {{ 5 is sameas 5 }} {{ d is sameas d }} {{ d is sameas {} }}
+{{ (1, 2) < [1] }}
+{{ missing < 1 }}
+{{ -missing }}
+{{ -s }}
+{{ missing + 1 }}
+{{ big + 1 }}{{ nope.x }}
+{{ "%s" % missing }}|{{ "%5s|%-5s|%05.1f|%+.2e|%G|%F" % ("a", "b", 2.345, 12345.678, 0.00001, 1.5) }} {{ "%c%c" % (65, "é") }} {{ "%*d" % (5, 42) }} {{ "%.*f" % (2, 1.005) }} {{ "%-*d|" % (5, 42) }} {{ "%ld %hd" % (1, 2) }} {{ "%a" % "x" }} {{ "%#o %#X" % (8, 255) }} {{ "%.3d" % 5 }} {{ "%d" % true }} {{ "%x" % -255 }} {{ "%s" % {} }} {{ "%%" % () }} {{ "%(a)5d|%(a)s" % {"a": 3} }} {{ "%r" % ["a"] }}
+{{ "%(a)s" % {"b": 1} }}
+{{ "%(a)s" % 1 }}
+{{ "%(a" % {} }}
+{{ "%" % 1 }}
+{{ "%y" % 1 }}
+{{ "%c" % "ab" }}
+{{ "%*d" % ("a", 1) }}
+{{ "%x" % 1.5 }}
+{{ "a" % 1 }}
+{{ "{:d}".format("a") }}
+{{ "{:s}".format(1) }}
+{{ "{:x}".format(1.5) }}
+{{ "{:.2d}".format(1) }}
+{{ "{0} {}".format(1, 2) }}
+{{ "{} {0}".format(1, 2) }}
+{{ "{}".format() }}
+{{ "{x}".format() }}
+{{ "{".format() }}
+{{ "}".format() }}
+{{ "{0[a}".format({}) }}
+{{ "{!x}".format(1) }}
+{{ "{:zz}".format(1) }}
+{{ "{!s:>4}|{!r:<5}|{:=+6d}|{:^+7.1f}|{: d}|{:#b}|{:#o}|{:n}".format(1, "a", 5, 2.25, 3, 5, 8, 9) }} {{ "{:,.2f}|{:e}|{:G}|{:%}".format(12345.678, 0.5, 1e-10, 0.5) }} {{ "{0[0]}{0[1][k]}".format([1, {"k": "v"}]) }} {{ "{:5}|{:>5}|{!s:5}".format(true, "é", none) }} {{ "{:f}|{:.0f}|{:g}".format(2, 2.5, 100000000.0) }} {{ "{:}".format("x") }}
+{{ "a"|format("b", c=1) }}
+{{ l.index(99) }}
+{{ l.remove(99) }}
+{{ [].pop() }}
+{{ l.pop(9) }}
+{{ d.pop("zz") }}
+{{ d.update(5) }}
+{{ d.update({}, {}) }}
+{{ l.insert(-1, "q") }}{{ l }}{{ l.insert(99, "z") }}{{ l }}{{ l.pop(-2) }}{{ (1, 2, 1).count(1) }}{{ (1, 2).index(2) }}
+{{ dict(1) }}
+{{ dict([1]) }}
+{{ dict([(1, 2, 3)]) }}
+{{ dict({}, {}) }}
+{{ cycler() }}
+{{ range() }}
+{{ range("a") }}
+{{ range(1, 2, 3, 4) }}
+{{ namespace([("a", 1)]).a }}{{ namespace({"b": 2}, c=3).b }}
+{{ "x"|center("y") }}
+{{ "abc".center(9, "ab") }}
+{{ "a".split("") }}
+{{ "a".partition("") }}
+{{ "a".index("b") }}
+{{ "a".startswith(1) }}
+{{ "a".startswith(("a", 1)) }} {{ "ab".endswith(("x", "b")) }}
+{{ "a".endswith(1) }}
+{{ "a".strip(1) }}
+{{ "a".join(5) }}
+{{ 1 in "abc" }}
+{{ 1 in 5 }}
+{{ l|sort(attribute="zz") }}
+{{ [none, none]|sort }} {{ [(1, "b"), (1, "a")]|sort }} {{ [true, 0, 2]|sort }} {{ objs|map(attribute="n")|sort|list }} {{ {2: "b", 1: "a"}|dictsort }}
+{{ s|dictsort }}
+{{ d|dictsort(by="nope") }}
+{{ missing|dictsort }}
+{{ d|dictsort }}{{ {"a": none, "b": 1}|dictsort(by="value") }}
+{{ [1]|batch("a") }}{{ nope.x }}
+{{ [1, 2]|slice(0)|list }}
+{{ l|map }}{{ l|map|list }}
+{{ l|map(5)|list }}
+{{ l|selectattr|list }}
+{{ l|select(5)|list }}
+{{ missing|abs }}
+{{ s|abs }}
+{{ missing|int }}
+{{ "5"|int(base=99) }}
+{{ missing|float }}
+{{ s|round }}
+{{ 1.5|round(0, "nope") }}
+{{ "x"|filesizeformat }}
+{{ missing|round }}
+{{ missing|indent }}
+{{ 5|indent }}
+{{ 5|wordwrap }}
+{{ "a"|truncate(1) }}
+{{ 5|truncate }}
+{{ {"a b": 1}|xmlattr }}
+{{ 5|xmlattr }}
+{{ [1]|urlencode }}
+{{ 5 is lower }} {{ missing is upper }} {{ s is filter }}
+{{ 5 is filter }}
+{{ s is odd }}
+{{ n is divisibleby(0) }}
+{{ d|tojson(separators=5) }}
+{{ [1, "a", none]|tojson(indent="--") }} {{ "\t\b\f\r\u2028"|tojson }} {{ -1.5e-9|tojson }} {{ {"b": 1, "a": {"d": 1, "c": 2}}|tojson(sort_keys=true, indent=1) }}
+{{ {1: 2, "a": 3}|tojson(sort_keys=true) }}
+{% for i in l %}{{ loop.nope }}{% endfor %}
+{% for i in l %}{{ loop.cycle() }}{% endfor %}
+{% for i in l recursive %}{{ loop(1, 2) }}{% endfor %}
+{% for i in [1, 1, 2] %}{{ loop.changed(i) }}{{ loop|length }}{{ "x" if loop }}{% endfor %}
+{% for i in l %}{{ loop.nextitem is defined }}{{ loop.previtem is defined }}{% endfor %}
+{% macro m(a=1, b) %}{% endmacro %}
+{% macro m(a, b=a ~ "!") %}{{ b }}{% endmacro %}{{ m("x") }}{{ m("x", b="y") }}{{ m(**{"a": "q"}) }}
+{% macro m(a) %}{{ a }}{% endmacro %}{{ m(**5) }}
+{% macro m(a) %}{{ a }}{% endmacro %}{{ m(**missing) }}
+{% macro m(a) %}{{ a }}{% endmacro %}{{ m(*5) }}
+{% macro m(a) %}{{ a }}{% endmacro %}{{ m(a=1, **{"a": 2}) }}
+{% macro m() %}x{% endmacro %}{% call m() %}y{% endcall %}
+{% call 5 %}{% endcall %}
+{% with a = 1, (b, c) = (2, 3) %}{{ a }}{{ b }}{{ c }}{% endwith %}
+{% set a, b = 1 %}
+{% set ns = namespace() %}{% set ns.a, x = 1, 2 %}{{ ns.a }}{{ x }}
+{% block b scoped %}x{% endblock b %}
+{% print %}
+{% print 1 2 %}
+{{ 1_0 }} {{ 1e-3 }} {{ 1E5 }} {{ 0 }} {{ 00 }}
+{{ 007 }}
+{{ 0x }}
+{{ 1.foo }}
+{{ a..b }}
+{{ a[ }}
+{{ a[1:2:3:4] }}
+{{ d[1, 2] }} {{ {(1, 2): "t"}[1, 2] }}
+{{ l["a"] }} {{ l[missing] }} {{ s["upper"]() }} {{ d["get"]("a") }}
+{{ l[missing:] }}
+{{ l["a":] }}
+{{ l[::0] }}
+{{ l[-99:99] }} {{ l[2:0:-1] }} {{ l[::2] }} {{ l[9:] }} {{ s[5:1] }} {{ u[::2] }} {{ range(10, 0, -3)[::-1]|list }} {{ range(10)[3:] }} {{ range(0)[1:] }} {{ (1, 2, 3)[::-1] }}
+{{ 5.5 // 0.5 }} {{ -5.5 % 3 }} {{ 5.5 % -3 }} {{ 0.0 / 5 }} {{ -0.0 }} {{ 4 ** 0.5 }} {{ 2.0 ** 3 }} {{ 7 // -2 }} {{ 3 * 1.5 }} {{ 1 - 0.5 }} {{ true + true }} {{ -true }} {{ +1.5 }}
+{{ 0 ** -1 }}
+{{ (-8) ** 0.5 }}{{ nope.x }}
+{{ 5 % 0.0 }}
+{{ "\u00e9\x41\U0001f600\101\n\t\\\'\"\q" }} {{ 'a\
+b' }}
+{{ "\u12" }}
+{{ "\N{BULLET}" }}{{ nope.x }}
+{{ 'é'.upper() ~ 'ß'.title() ~ "ŉ".lower() }} {{ "ab".isalnum() }} {{ "".isspace() }} {{ "".islower() }} {{ "A1".istitle() }} {{ "aB".istitle() }} {{ "É".isupper() }} {{ "é".islower() }}
+{{ (html|e).upper() }} {{ ("<"|e).split(",") }} {{ (("a"|safe) ~ "b") is escaped }} {{ ("a"|safe).replace("a", "<") }} {{ "a,b"|safe|first is escaped }} {{ [("<"|e)]|join }} {{ ("%s"|e)|format("<") }} {{ ("<"|e)|trim is escaped }}
 '''
 
 

@@ -533,9 +533,11 @@ static bool read_int(jinja_run *r, const jinja_value *text, int64_t base, int64_
     const bool minus = s.n && s.p[0] == '-';
     if (s.n && (s.p[0] == '-' || s.p[0] == '+'))
         s = (str){s.p + 1, s.n - 1};
-    if (base < 2 || base > 36)
-        return base == 0 || jinja_fail(r, "int() base must be >= 2 and <= 36, or 0");
     const int mark = s.n > 2 && s.p[0] == '0' ? s.p[1] | 0x20 : 0;
+    if (base == 0) // the prefix says it
+        base = mark == 'x' ? 16 : mark == 'o' ? 8 : mark == 'b' ? 2 : 10;
+    if (base < 2 || base > 36)
+        return true;
     if ((base == 16 && mark == 'x') || (base == 8 && mark == 'o') || (base == 2 && mark == 'b'))
         s = (str){s.p + 2, s.n - 2};
     uint64_t value = 0;

@@ -176,7 +176,7 @@ static bool next_value(percent *p, jinja_value *out)
 /* Digits or '*' as a number. */
 static bool read_count(percent *p, int64_t *out)
 {
-    jinja_value v;
+    jinja_value v = jinja_none();
     if (p->i < p->f.n && p->f.p[p->i] == '*') {
         p->i++;
         if (!next_value(p, &v))
@@ -233,7 +233,7 @@ static bool percent_directive(percent *p)
 {
     const str f = p->f;
     spec s = {.fill = ' ', .precision = -1};
-    jinja_value v;
+    jinja_value v = jinja_none();
     bool zero = false, named = false;
     if (p->i < f.n && f.p[p->i] == '(') {
         const size_t close = jinja_find(f, STR(")"), p->i);

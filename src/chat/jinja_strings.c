@@ -18,10 +18,10 @@ static bool give(const jinja_call *c, const jinja_buffer *b, jinja_value *out)
 
 typedef enum { CASE_LOWER, CASE_UPPER, CASE_SWAP, CASE_TITLE, CASE_CAPITAL } letter_case;
 
-static bool add_cased(jinja_run *r, jinja_buffer *b, uint32_t c, bool upper, bool user)
+static bool add_cased(jinja_run *r, jinja_buffer *b, uint32_t c, bool upper, bool title, bool user)
 {
     if (upper && c == 0xDF) // the one small letter without a capital that is common
-        return jinja_add(r, b, "SS", 2, user);
+        return jinja_add(r, b, title ? "Ss" : "SS", 2, user);
     return jinja_add_code(r, b, upper ? jinja_upper(c) : jinja_lower(c), user);
 }
 
@@ -49,7 +49,7 @@ static bool change_case(jinja_run *r, const jinja_value *text, letter_case how, 
                            (how == CASE_TITLE && !inside) || (how == CASE_CAPITAL && i == 0);
         if (!(c == 0x3A3 && !upper && final_sigma(s, i, used, inside)
                   ? jinja_add_code(r, &b, 0x3C2, jinja_mark_at(text, i))
-              : letter ? add_cased(r, &b, c, upper, jinja_mark_at(text, i))
+              : letter ? add_cased(r, &b, c, upper, how >= CASE_TITLE, jinja_mark_at(text, i))
                      : jinja_add_part(r, &b, text, i, used)) ||
             (i % 4 == 0 && !jinja_spend(r, 1)))
             return false;

@@ -124,14 +124,14 @@ static bool is_upper(jinja_run *r, const jinja_call *c, jinja_value *out)
 
 static bool is_filter(jinja_run *r, const jinja_call *c, jinja_value *out)
 {
-    return jinja_want_text(r, &c->self, "a filter's name") &&
-           answer(out, jinja_filter_named(jinja_str(&c->self)) != NULL);
+    (void)r;
+    return answer(out, c->self.type == JINJA_STRING && jinja_filter_named(jinja_str(&c->self)) != NULL);
 }
 
 static bool is_test(jinja_run *r, const jinja_call *c, jinja_value *out)
 {
-    return jinja_want_text(r, &c->self, "a test's name") &&
-           answer(out, jinja_test_named(jinja_str(&c->self)) != NULL);
+    (void)r;
+    return answer(out, c->self.type == JINJA_STRING && jinja_test_named(jinja_str(&c->self)) != NULL);
 }
 
 const jinja_builtin *jinja_test_named(str name)

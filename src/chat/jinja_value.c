@@ -249,7 +249,7 @@ static bool find(jinja_run *r, jinja_dict *d, const jinja_value *key, uint32_t h
 
 bool jinja_dict_find(jinja_run *r, jinja_dict *d, const jinja_value *key, jinja_pair **out)
 {
-    uint32_t hash;
+    uint32_t hash = 0;
     return hash_of(r, key, &hash) && find(r, d, key, hash, out);
 }
 
@@ -286,13 +286,13 @@ static bool add(jinja_run *r, jinja_dict *d, const jinja_value *key, const jinja
 
 bool jinja_dict_add(jinja_run *r, jinja_dict *d, const jinja_value *key, const jinja_value *v)
 {
-    uint32_t hash;
+    uint32_t hash = 0;
     return hash_of(r, key, &hash) && add(r, d, key, v, hash);
 }
 
 bool jinja_dict_set(jinja_run *r, jinja_dict *d, const jinja_value *key, const jinja_value *v)
 {
-    uint32_t hash;
+    uint32_t hash = 0;
     jinja_pair *pair;
     if (!hash_of(r, key, &hash) || !find(r, d, key, hash, &pair))
         return false;

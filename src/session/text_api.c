@@ -110,14 +110,14 @@ ingle_status ingle_detokenizer_push(ingle_detokenizer *d, int32_t id, const char
     *text = "";
     *n = 0;
     d->text.n = 0;
-    if (id >= 0) {
+    if (id != -1) {
         const ingle_status status =
             token_bytes(d->model->tokens, id, d->special, !d->begun, &d->raw, err);
         if (status != INGLE_OK)
             return status;
         d->begun = d->begun || is_text(d, id);
     }
-    const size_t ready = id < 0 ? d->raw.n : utf8_cut((const uint8_t *)d->raw.bytes, d->raw.n);
+    const size_t ready = id == -1 ? d->raw.n : utf8_cut((const uint8_t *)d->raw.bytes, d->raw.n);
     if (ready && !show(d, ready))
         return error_memory(err, ready, "text");
     if (d->text.n) {
