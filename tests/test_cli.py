@@ -822,6 +822,19 @@ def pull_resumes_after_an_interrupt(tmp):
         assert not leftovers(tmp)
 
 
+def pull_shows_progress_on_a_terminal(tmp):
+    data = weights(9)
+    with server() as s:
+        for argv, shown in (([], True), (["--quiet"], False)):
+            s.gate.clear()
+            t = Terminal("pull", *argv, s.put(f"/{shown}/m.gguf", data, stop_at=100000, hold=True), INGLE_MODELS=tmp)
+            time.sleep(0.8)     # bars stay away from what is quick
+            s.gate.set()
+            assert t.end() == 0
+            assert bool(re.search(rb"pull \[#+\.*\] +\d+ %  [\d.]+ [kM]?B/s", t.screen)) == shown, t.screen
+            assert t.screen.endswith(b"/m.gguf\r\n") and b"[" not in t.screen.split(b"\r\x1b[K")[-1], t.screen
+
+
 def two_pulls_keep_apart(tmp):
     data = weights(6)
     with server() as s:
@@ -926,7 +939,7 @@ CASES = [help_of_everything, help_lists_the_options, version, usage_errors, erro
          interrupt_while_reading, closed_pipe_is_quiet, full_disk_is_noticed, chat_on_a_pipe, chat_refuses_bad_files,
          chat_with_a_template, chat_on_a_terminal, chat_interrupts_on_a_terminal, terminal_gets_no_foreign_controls,
          colours_obey, pull_an_address, pull_failures_are_told, pull_goes_on_after_a_break,
-         pull_resumes_after_an_interrupt, two_pulls_keep_apart, pull_notices_a_full_disk, pull_from_the_hub,
+         pull_resumes_after_an_interrupt, pull_shows_progress_on_a_terminal, two_pulls_keep_apart, pull_notices_a_full_disk, pull_from_the_hub,
          pull_trusts_no_listing, pull_a_known_name]
 
 
