@@ -429,10 +429,10 @@ static void steps_of_other_families(void)
                 double in[WIDTH], mean = 0, square = 0, out[HIDDEN];
                 for (size_t i = 0; i < WIDTH; i++) {
                     in[i] = 1.5 * (double)table[(size_t)ids[t] * WIDTH + i];
-                    mean += in[i] / WIDTH;
+                    mean += in[i] / (double)WIDTH;
                 }
                 for (size_t i = 0; i < WIDTH; i++)
-                    square += (in[i] - mean) * (in[i] - mean) / WIDTH;
+                    square += (in[i] - mean) * (in[i] - mean) / (double)WIDTH;
                 for (size_t r = 0; r < HIDDEN; r++) {
                     double a = (double)gate_b[r], u = (double)up_b[r];
                     for (size_t i = 0; i < WIDTH; i++) {

@@ -80,21 +80,10 @@ void tiny_blocks(uint32_t format, size_t n, float limit, uint64_t *seed, void *o
 
 /* ---- vocabulary ------------------------------------------------------------------------------- */
 
-static const char *const pieces[] = {"\xE2\x96\x81the",
-                                     "he",
-                                     "th",
-                                     "\xE2\x96\x81t",
-                                     "in",
-                                     "er",
-                                     "\xE2\x96\x81"
-                                     "a",
-                                     "an",
-                                     "on",
-                                     "re",
-                                     "\n",
-                                     "\xE2\x96\x81hello",
-                                     "ello",
-                                     "hello"};
+/* "\xE2\x96\x81" is the mark that stands for a space. */
+static const char *const pieces[] = {
+    "\xE2\x96\x81the", "he", "th", "\xE2\x96\x81t", "in", "er",    "\xE2\x96\x81\x61",
+    "an",              "on", "re", "\n",            "ello", "hello", "\xE2\x96\x81hello"};
 
 static void add_vocabulary(gguf_writer *w, const tiny_shape *s)
 {
