@@ -31,7 +31,7 @@ static void a_known_model_prints_as_it_should(void)
     ingle_text text = {0};
     CHECK_MSG(ingle_model_open(&m, path, NULL, &err) == INGLE_OK, "%s", err.text);
     if (m) {
-        CHECK(graph_print(&m->graph, &text) && text.n == strlen(text.bytes));
+        CHECK(ingle_model_print_graph(m, &text, &err) == INGLE_OK && text.n == strlen(text.bytes));
         CHECK_TEXT(text.bytes, want);
     }
     ingle_text_free(&text);
@@ -75,6 +75,20 @@ static void options_show(void)
     CHECK(prints(&shape, "rope pairs 12"));
     CHECK(prints(&shape, "silu(gate)*up"));
     CHECK(prints(&shape, "token_embd.weight(Q4_0 320x64) -> logits[320]"));
+}
+
+/* A model that cannot run has no graph to show; it says why. */
+static void refusals_are_shown_instead(void)
+{
+    const tiny_shape shape = {"abacus", 1, 1, 1, 32, 0, 32, TINY_VOCAB, 64, .seed = 1};
+    char *file;
+    ingle_text text = {0};
+    ingle_error err;
+    ingle_model *m = tiny_model_open(&shape, &file);
+    CHECK(ingle_model_print_graph(m, &text, &err) == INGLE_ERR_UNSUPPORTED && text.n == 0);
+    CHECK(strstr(err.text, "abacus") && ingle_model_print_graph(m, &text, NULL) == err.status);
+    ingle_model_close(m);
+    free(file);
 }
 
 /* Layers use the same memory again: the plan does not grow with them. */
@@ -521,7 +535,8 @@ static void allocation_failures(void)
         CHECK(test_every_allocation(build_and_print, &seed) > 5);
 }
 
-TESTS(T(a_known_model_prints_as_it_should) T(options_show) T(plans_do_not_grow_with_layers)
+TESTS(T(a_known_model_prints_as_it_should) T(options_show) T(refusals_are_shown_instead)
+      T(plans_do_not_grow_with_layers)
       T(living_values_never_share_memory) T(what_fits_is_taken_and_printed)
       T(what_does_not_fit_is_named) T(steps_of_other_families)
       T(the_executor_says_what_it_cannot) T(allocation_failures))
