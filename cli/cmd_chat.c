@@ -226,7 +226,8 @@ static void cmd_save(chat *c, const char *rest)
 }
 
 /* One message object; extra members are passed over. */
-static bool load_message(chat *c, json_in *j, ingle_text *key, ingle_text *role, ingle_text *content)
+static bool load_message(chat *c, json_in *j, ingle_text *key, ingle_text *role,
+                         ingle_text *content)
 {
     bool has_role = false, has_content = false;
     if (!jin_enter(j, '{'))

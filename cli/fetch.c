@@ -391,7 +391,8 @@ ingle_status fetch_text(const char *url, size_t limit, ingle_text *out, ingle_er
         if (status != INGLE_OK || n == 0)
             break;
         if (n > limit - out->n)
-            status = out_error(err, INGLE_ERR_NETWORK, "the answer is longer than %zu bytes", limit);
+            status = out_error(err, INGLE_ERR_NETWORK, "the answer is longer than %zu bytes",
+                               limit);
         else if (!buf_add(out, (const char *)bytes, n))
             status = out_error(err, INGLE_ERR_MEMORY, "no room for the server's answer");
     }

@@ -134,7 +134,8 @@ static bool escape(json_in *j, ingle_text *out)
     int32_t code = c == 'u' ? hex4(j) : -1;
     if (code <= 0)
         return fault(j, "an escape is wrong");
-    if (code >= 0xD800 && code < 0xDC00 && j->end - j->p >= 6 && j->p[0] == '\\' && j->p[1] == 'u') {
+    if (code >= 0xD800 && code < 0xDC00 && j->end - j->p >= 6 && j->p[0] == '\\' &&
+        j->p[1] == 'u') {
         const char *back = j->p;
         j->p += 2;
         const int32_t low = hex4(j);

@@ -36,8 +36,8 @@ static const struct {
     {FOR_PERPLEXITY,
      "The text is cut into chunks of the context's length; the second half of each is scored.\n"},
     {FOR_PULL, "NAME is a known name (smollm2-135m, stories260k), hf:user/repo[:file-or-quant] or\n"
-               "a URL. Files are kept in $INGLE_MODELS or the cache folder; an interrupted download\n"
-               "resumes. Needs the program curl. Prints the path of the file.\n"},
+               "a URL. Files are kept in $INGLE_MODELS or the cache folder; an interrupted\n"
+               "download resumes. Needs the program curl. Prints the path of the file.\n"},
 };
 
 static const command *find_command(const char *name)

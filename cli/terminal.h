@@ -33,7 +33,7 @@ typedef struct {
 
 void term_bar_start(term_bar *b, const char *label, bool on, bool bytes);
 void term_bar_show(term_bar *b, uint64_t done, uint64_t total); // total 0 = not known
-void term_clear_bar(void);                                     // wipes the line if a bar stands there
+void term_clear_bar(void); // wipes the line if a bar stands there
 
 /* "12.3 MB" into text [24]; returns text. */
 const char *term_size(char text[24], double bytes);

@@ -185,7 +185,8 @@ static double *attention(const tiny_shape *s, const oracle_switches *how, const 
         for (size_t h = 0; h < heads; h++) {
             const size_t kv = how->wrong_group ? h % kv_heads : h * kv_heads / heads;
             const size_t end = how->no_causality ? n_tokens : t + 1;
-            const size_t begin = s->window && !how->no_window && t + 1 > s->window ? t + 1 - s->window : 0;
+            const size_t begin =
+                s->window && !how->no_window && t + 1 > s->window ? t + 1 - s->window : 0;
             double total = 0;
             for (size_t j = begin; j < end; j++) {
                 double dot = 0;
@@ -231,9 +232,12 @@ static void attention_block(const ingle_model *m, const tiny_shape *s, const ora
     const size_t d_q = (size_t)s->n_heads * s->d_head, d_kv = (size_t)s->n_kv_heads * s->d_head;
     const bool bias = s->qkv_bias && !how->no_bias;
     double *in = norm_all(m, layer, "attn_norm.weight", x, n, s);
-    double *q = project(m, layer, "attn_q.weight", in, n, s->d_model, d_q, bias ? "attn_q.bias" : NULL);
-    double *k = project(m, layer, "attn_k.weight", in, n, s->d_model, d_kv, bias ? "attn_k.bias" : NULL);
-    double *v = project(m, layer, "attn_v.weight", in, n, s->d_model, d_kv, bias ? "attn_v.bias" : NULL);
+    double *q =
+        project(m, layer, "attn_q.weight", in, n, s->d_model, d_q, bias ? "attn_q.bias" : NULL);
+    double *k =
+        project(m, layer, "attn_k.weight", in, n, s->d_model, d_kv, bias ? "attn_k.bias" : NULL);
+    double *v =
+        project(m, layer, "attn_v.weight", in, n, s->d_model, d_kv, bias ? "attn_v.bias" : NULL);
     prepare_heads(m, s, how, layer, "attn_q_norm.weight", q, n, s->n_heads);
     prepare_heads(m, s, how, layer, "attn_k_norm.weight", k, n, s->n_kv_heads);
     if (how->f16_cache) {
@@ -241,8 +245,9 @@ static void attention_block(const ingle_model *m, const tiny_shape *s, const ora
         round_to_half(v, n * d_kv);
     }
     double *heads = attention(s, how, q, k, v, n);
-    add_and_free(x, project(m, layer, "attn_output.weight", heads, n, d_q, s->d_model,
-                            s->out_bias && !how->no_bias ? "attn_output.bias" : NULL),
+    add_and_free(x,
+                 project(m, layer, "attn_output.weight", heads, n, d_q, s->d_model,
+                         s->out_bias && !how->no_bias ? "attn_output.bias" : NULL),
                  n * s->d_model);
     free(in);
     free(q);
@@ -251,7 +256,8 @@ static void attention_block(const ingle_model *m, const tiny_shape *s, const ora
     free(heads);
 }
 
-static void feed_forward_block(const ingle_model *m, const tiny_shape *s, int layer, double *x, size_t n)
+static void feed_forward_block(const ingle_model *m, const tiny_shape *s, int layer, double *x,
+                               size_t n)
 {
     double *in = norm_all(m, layer, "ffn_norm.weight", x, n, s);
     double *gate = project(m, layer, "ffn_gate.weight", in, n, s->d_model, s->d_ff, NULL);
@@ -278,8 +284,8 @@ double *oracle_logits(const ingle_model *m, const tiny_shape *shape, const oracl
         feed_forward_block(m, &s, (int)layer, x, n);
     }
     double *last = norm_all(m, -1, "output_norm.weight", x, n, &s);
-    double *logits = project(m, -1, s.tied ? "token_embd.weight" : "output.weight", last, n, s.d_model,
-                             s.n_vocab, NULL);
+    double *logits = project(m, -1, s.tied ? "token_embd.weight" : "output.weight", last, n,
+                             s.d_model, s.n_vocab, NULL);
     free(table);
     free(x);
     free(last);

@@ -42,8 +42,10 @@ static guarded guard(size_t bytes)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const size_t inner = (bytes + page - 1) / page * page;
-    uint8_t *p = mmap(NULL, inner + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED || mprotect(p, page, PROT_NONE) || mprotect(p + page + inner, page, PROT_NONE)) {
+    uint8_t *p =
+        mmap(NULL, inner + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED || mprotect(p, page, PROT_NONE) ||
+        mprotect(p + page + inner, page, PROT_NONE)) {
         printf("test_cpu: no guarded memory\n");
         exit(1);
     }
@@ -131,7 +133,8 @@ static const oracle_format *oracle_of(uint32_t id)
 static void read_weights(const oracle_format *f, const uint8_t *blocks, size_t n, double *out)
 {
     for (size_t i = 0; i < n; i++)
-        out[i] = f->value(blocks + i / (size_t)f->values * (size_t)f->bytes, (int)(i % (size_t)f->values));
+        out[i] = f->value(blocks + i / (size_t)f->values * (size_t)f->bytes,
+                          (int)(i % (size_t)f->values));
 }
 
 /* ---- matrix products -------------------------------------------------------------------------- */
@@ -195,8 +198,8 @@ static double true_product(const product *p, size_t r, size_t t, bool int8, doub
     return sum;
 }
 
-static void check_product(const cpu_kernels *k, product *p, const oracle_format *f, int side, size_t row,
-                          size_t n_rows, size_t n_tokens)
+static void check_product(const cpu_kernels *k, product *p, const oracle_format *f, int side,
+                          size_t row, size_t n_rows, size_t n_tokens)
 {
     const bool int8 = k->reads_int8[f->id];
     const size_t bytes = ((n_tokens - 1) * STRIDE + n_rows) * sizeof(float);
@@ -211,11 +214,13 @@ static void check_product(const cpu_kernels *k, product *p, const oracle_format 
             double limit;
             const double want = true_product(p, row + r, t, int8, &limit);
             const double got = (double)y[t * STRIDE + r];
-            CHECK_MSG(fabs(got - want) <= limit, "%s %s %zux%zu row %zu token %zu: %.9g, %.9g +- %g",
-                      k->name, f->name, n_rows, p->x.cols, r, t, got, want, limit);
+            CHECK_MSG(fabs(got - want) <= limit,
+                      "%s %s %zux%zu row %zu token %zu: %.9g, %.9g +- %g", k->name, f->name, n_rows,
+                      p->x.cols, r, t, got, want, limit);
             y[t * STRIDE + r] = 0;
         }
-    memset(y, 0xA5, bytes); // what was written was zeroed above; what lies between must be as it was
+    memset(y, 0xA5,
+           bytes); // what was written was zeroed above; what lies between must be as it was
     CHECK(untouched(&mem_y, y, bytes));
     CHECK(untouched(&mem_scratch, work, scratch));
 }
@@ -226,7 +231,8 @@ static void check_gaps(const cpu_kernels *k, product *p, const oracle_format *f,
     enum { TOKENS = 3 };
     place_inputs(p, k->reads_int8[f->id], BACK, TOKENS);
     float *y = place(&mem_y, BACK, TOKENS * STRIDE * sizeof *y);
-    k->matmul[f->id](&p->w, 1, n_rows, &p->x, y, STRIDE, place(&mem_scratch, FRONT, COLS_MAX * CPU_ROW_SCRATCH));
+    k->matmul[f->id](&p->w, 1, n_rows, &p->x, y, STRIDE,
+                     place(&mem_scratch, FRONT, COLS_MAX * CPU_ROW_SCRATCH));
     for (size_t t = 0; t < TOKENS; t++)
         for (size_t i = n_rows * sizeof *y; i < STRIDE * sizeof *y; i++)
             CHECK(((const uint8_t *)(y + t * STRIDE))[i] == 0xA5);
@@ -292,7 +298,8 @@ static void check_format(const cpu_kernels *k, product *p, const oracle_format *
             break;
         set_weights(p, f, i % 2 ? FRONT : BACK, cols, seed);
         for (int x = 0; x < KINDS; x++) {
-            const size_t n_tokens = tokens[(i + (size_t)x) % 4], n_rows = rows[(i / 2 + (size_t)x) % 4];
+            const size_t n_tokens = tokens[(i + (size_t)x) % 4],
+                         n_rows = rows[(i / 2 + (size_t)x) % 4];
             fill((kind)x, p->x_values, n_tokens * cols, seed);
             check_product(k, p, f, x % SIDES, x % 4 == 1 ? 0 : ROWS - n_rows, n_rows, n_tokens);
             check_packed(k, p, f, 1 + (size_t)x % 2, n_tokens);
@@ -338,14 +345,16 @@ static void reference_products_are_exact(void)
         fill(RANDOM, p.x_values, 2 * p.x.cols, &seed);
         place_inputs(&p, false, FRONT, 2);
         float y[2 * ROWS];
-        k.matmul[f->id](&p.w, 0, ROWS, &p.x, y, ROWS, place(&mem_scratch, FRONT, COLS_MAX * CPU_ROW_SCRATCH));
+        k.matmul[f->id](&p.w, 0, ROWS, &p.x, y, ROWS,
+                        place(&mem_scratch, FRONT, COLS_MAX * CPU_ROW_SCRATCH));
         for (size_t t = 0; t < 2; t++)
             for (size_t r = 0; r < ROWS; r++) {
                 double limit;
                 const double want = true_product(&p, r, t, false, &limit);
                 // Weights are floats there and doubles here: IQ scales may differ in the last bit.
                 const double got = (double)y[t * ROWS + r], all = limit / U / (double)p.x.cols;
-                CHECK_MSG(fabs(got - want) <= 2 * U * (fabs(want) + all), "%s: %.9g, %.9g", f->name, got, want);
+                CHECK_MSG(fabs(got - want) <= 2 * U * (fabs(want) + all), "%s: %.9g, %.9g", f->name,
+                          got, want);
             }
     }
 }
@@ -442,8 +451,8 @@ static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f
             }
             CHECK(p->values[r * cols] * 4 == floor(p->values[r * cols] * 4));
             const double got = (double)y[t * ROWS + r] * 32;
-            CHECK_MSG(all >= 1 << 24 || got == (double)sum, "%s %s pattern %d: %.17g, %lld", k->name, f->name,
-                      pattern, got, (long long)sum);
+            CHECK_MSG(all >= 1 << 24 || got == (double)sum, "%s %s pattern %d: %.17g, %lld",
+                      k->name, f->name, pattern, got, (long long)sum);
         }
 }
 
@@ -466,7 +475,8 @@ static void integer_sums_are_exact(void)
             for (size_t n = 1; n <= 3; n++)
                 for (size_t j = 0; j < 6; j++)
                     for (int pattern = 0; pattern < 5; pattern++) {
-                        set_exact_weights(&p, f, n * (size_t)(f->values < 32 ? 32 : f->values), quants[j], &seed);
+                        set_exact_weights(&p, f, n * (size_t)(f->values < 32 ? 32 : f->values),
+                                          quants[j], &seed);
                         check_exact(&k, &p, f, pattern, &seed);
                     }
         }
@@ -480,8 +490,8 @@ static void integer_sums_are_exact(void)
  * that; three more roundings follow: (n/2 + 6) U |y|. Squares below the smallest normal number may
  * be lost, which shows against eps. LAYER also rounds the mean: |mean| U, which moves every value by
  * that much and the deviation by at most as much. */
-static void check_norm(const cpu_kernels *k, graph_norm_kind which, size_t width, kind values, float eps,
-                       bool bias, bool in_place, uint64_t *seed)
+static void check_norm(const cpu_kernels *k, graph_norm_kind which, size_t width, kind values,
+                       float eps, bool bias, bool in_place, uint64_t *seed)
 {
     float *x = place(&mem_f, BACK, width * sizeof *x), *w = place(&mem_w, BACK, width * sizeof *w);
     float *b = place(&mem_d, BACK, width * sizeof *b);
@@ -499,17 +509,20 @@ static void check_norm(const cpu_kernels *k, graph_norm_kind which, size_t width
     const double n = (double)width, scale = 1 / sqrt(square / n + (double)eps);
     double want[2048], limit[2048];
     for (size_t i = 0; i < width; i++) {
-        const double y = ((double)x[i] - mean) * scale * (double)w[i], add = bias ? (double)b[i] : 0;
+        const double y = ((double)x[i] - mean) * scale * (double)w[i],
+                     add = bias ? (double)b[i] : 0;
         want[i] = y + add;
         const double off = 2 * U * fabs(mean) * scale; // of (x - mean) * scale
-        limit[i] = (n / 2 + 6) * U * fabs(y) + 2 * off * (fabs((double)w[i]) + fabs(y)) + 2 * U * fabs(add) +
-                   fabs(y) * n * (double)FLT_MIN / (double)eps + (double)FLT_MIN;
+        limit[i] = (n / 2 + 6) * U * fabs(y) + 2 * off * (fabs((double)w[i]) + fabs(y)) +
+                   2 * U * fabs(add) + fabs(y) * n * (double)FLT_MIN / (double)eps +
+                   (double)FLT_MIN;
     }
     float *y = in_place ? x : place(&mem_y, BACK, width * sizeof *y);
     k->norm(&(graph_norm){which, 0, bias ? 0 : GRAPH_NONE, eps}, w, bias ? b : NULL, x, y, width);
     for (size_t i = 0; i < width; i++)
-        CHECK_MSG(fabs((double)y[i] - want[i]) <= limit[i], "%s kind %d width %zu values %d [%zu]: %.9g, %.9g +- %g",
-                  k->name, (int)which, width, (int)values, i, (double)y[i], want[i], limit[i]);
+        CHECK_MSG(fabs((double)y[i] - want[i]) <= limit[i],
+                  "%s kind %d width %zu values %d [%zu]: %.9g, %.9g +- %g", k->name, (int)which,
+                  width, (int)values, i, (double)y[i], want[i], limit[i]);
     CHECK(untouched(in_place ? &mem_f : &mem_y, y, width * sizeof *y));
 }
 
@@ -525,8 +538,9 @@ static void norms(void)
         for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
             for (int values = 0; values < KINDS; values++)
                 for (int variant = 0; variant < 4; variant++)
-                    check_norm(&k, variant & 1 ? GRAPH_NORM_LAYER : GRAPH_NORM_RMS, widths[i], (kind)values,
-                               eps[(i + (size_t)values) % 3], variant == 3, variant & 2, &seed);
+                    check_norm(&k, variant & 1 ? GRAPH_NORM_LAYER : GRAPH_NORM_RMS, widths[i],
+                               (kind)values, eps[(i + (size_t)values) % 3], variant == 3,
+                               variant & 2, &seed);
     }
 }
 
@@ -554,10 +568,12 @@ static void rotations(void)
                         turn[2 * j] = (float)(1.2 * cos(angle));
                         turn[2 * j + 1] = (float)(1.2 * sin(angle));
                     }
-                    k.rotate(&(graph_rope){halves ? GRAPH_ROPE_HALVES : GRAPH_ROPE_PAIRS, n_rot, NULL, 1.2f},
+                    k.rotate(&(graph_rope){halves ? GRAPH_ROPE_HALVES : GRAPH_ROPE_PAIRS, n_rot,
+                                           NULL, 1.2f},
                              turn, x);
                     for (uint32_t j = 0; j < n_rot / 2; j++) {
-                        const uint32_t a = halves ? j : 2 * j, b = halves ? j + n_rot / 2 : 2 * j + 1;
+                        const uint32_t a = halves ? j : 2 * j,
+                                       b = halves ? j + n_rot / 2 : 2 * j + 1;
                         const double x0 = (double)before[a], x1 = (double)before[b];
                         const double c = (double)turn[2 * j], s = (double)turn[2 * j + 1];
                         const double limit = 3 * U * (fabs(x0) + fabs(x1)) * 1.2;
@@ -584,31 +600,39 @@ static void check_attention(const cpu_kernels *k, const attention *a, uint64_t *
 {
     static const uint32_t formats[] = {QUANT_F16, QUANT_Q8_0, QUANT_Q4_0, QUANT_F16, QUANT_F32};
     const uint32_t kf = formats[a->format], vf = formats[a->format + 1];
-    const size_t d = a->d_head, n = a->last - a->first + 1, width = d * a->n_kv_heads, n_ctx = a->last + 1;
+    const size_t d = a->d_head, n = a->last - a->first + 1, width = d * a->n_kv_heads,
+                 n_ctx = a->last + 1;
     const oracle_format *kt = oracle_of(kf), *vt = oracle_of(vf);
     const cpu_cache c = {.k_row = width / (size_t)kt->values * (size_t)kt->bytes,
                          .v_row = width / (size_t)vt->values * (size_t)vt->bytes,
                          .k_head = d / (size_t)kt->values * (size_t)kt->bytes,
                          .v_head = d / (size_t)vt->values * (size_t)vt->bytes,
-                         .k_format = quant_find(kf), .v_format = quant_find(vf),
-                         .n_heads = a->group * a->n_kv_heads, .n_kv_heads = a->n_kv_heads,
-                         .d_head = a->d_head, .scale = 1 / sqrtf((float)d)};
+                         .k_format = quant_find(kf),
+                         .v_format = quant_find(vf),
+                         .n_heads = a->group * a->n_kv_heads,
+                         .n_kv_heads = a->n_kv_heads,
+                         .d_head = a->d_head,
+                         .scale = 1 / sqrtf((float)d)};
     cpu_cache cache = c;
-    uint8_t *keys = place(&mem_w, BACK, n_ctx * c.k_row), *values = place(&mem_f, BACK, n_ctx * c.v_row);
+    uint8_t *keys = place(&mem_w, BACK, n_ctx * c.k_row),
+            *values = place(&mem_f, BACK, n_ctx * c.v_row);
     tiny_blocks(kf, n_ctx * width, 1, seed, keys);
     tiny_blocks(vf, n_ctx * width, 1, seed, values);
     cache.k = keys;
     cache.v = values;
     for (uint32_t kv = 0; kv < a->n_kv_heads; kv++) {
         const size_t group = a->group, scratch = (group * n + d) * sizeof(float);
-        float *q = place(&mem_d, BACK, group * d * sizeof *q), *out = place(&mem_y, BACK, group * d * sizeof *out);
+        float *q = place(&mem_d, BACK, group * d * sizeof *q),
+              *out = place(&mem_y, BACK, group * d * sizeof *out);
         float *work = place(&mem_scratch, BACK, scratch);
         for (size_t i = 0; i < group * d; i++)
             q[i] = test_random_float(seed) * a->size;
         k->attend(&cache, kv, q, a->first, a->last, out, work);
-        CHECK(untouched(&mem_y, out, group * d * sizeof *out) && untouched(&mem_scratch, work, scratch));
+        CHECK(untouched(&mem_y, out, group * d * sizeof *out) &&
+              untouched(&mem_scratch, work, scratch));
         for (size_t h = 0; h < group; h++) {
-            double total = 0, off = 0, highest = -INFINITY, score[512], want[128] = {0}, size[128] = {0};
+            double total = 0, off = 0, highest = -INFINITY, score[512], want[128] = {0},
+                   size[128] = {0};
             double kv_row[128];
             for (size_t j = 0; j < n; j++) {
                 double dot = 0, all = 0;
@@ -631,10 +655,12 @@ static void check_attention(const cpu_kernels *k, const attention *a, uint64_t *
                 }
             }
             for (size_t i = 0; i < d; i++) {
-                const double limit = size[i] * (2 * off + ((double)n + 12) * U) + (double)n * (double)FLT_MIN;
+                const double limit =
+                    size[i] * (2 * off + ((double)n + 12) * U) + (double)n * (double)FLT_MIN;
                 const double got = (double)out[h * d + i];
-                CHECK_MSG(fabs(got - want[i]) <= limit, "%s %s heads %u:%u d %u, %zu ... %zu: %.9g, %.9g +- %g",
-                          k->name, kt->name, a->group, a->n_kv_heads, a->d_head, a->first, a->last, got,
+                CHECK_MSG(fabs(got - want[i]) <= limit,
+                          "%s %s heads %u:%u d %u, %zu ... %zu: %.9g, %.9g +- %g", k->name,
+                          kt->name, a->group, a->n_kv_heads, a->d_head, a->first, a->last, got,
                           want[i], limit);
             }
         }
@@ -654,8 +680,11 @@ static void attentions(void)
             for (size_t i = 0; i < 4; i++)
                 for (uint32_t format = 0; format < 4; format++) {
                     const size_t first = (group + i) % 3 * 7;
-                    const attention a = {group, 1 + (group + format) % 3,
-                                         format == 3 ? odd_heads[i] : heads[i], format, first,
+                    const attention a = {group,
+                                         1 + (group + format) % 3,
+                                         format == 3 ? odd_heads[i] : heads[i],
+                                         format,
+                                         first,
                                          first + lengths[(group + i + format) % 7] - 1,
                                          i == 1 ? 60 : 3};
                     check_attention(&k, &a, &seed);
@@ -680,18 +709,20 @@ static void check_gate(const cpu_kernels *k, graph_epilogue which, size_t n, con
         const double v = (double)x[i], scale = fabs((double)up[i]);
         const bool silu = which == GRAPH_GATE_SILU;
         const double act = silu ? oracle_silu(v) : oracle_gelu(v);
-        const double limit = scale * (silu ? 6 * U * fabs(act) : 8 * U * fabs(v)) + 90 * (double)FLT_MIN;
-        CHECK_MSG(fabs((double)out[i] - act * (double)up[i]) <= limit, "%s %s(%g): %.9g, %.9g", k->name,
-                  silu ? "silu" : "gelu", v, (double)out[i], act * (double)up[i]);
+        const double limit =
+            scale * (silu ? 6 * U * fabs(act) : 8 * U * fabs(v)) + 90 * (double)FLT_MIN;
+        CHECK_MSG(fabs((double)out[i] - act * (double)up[i]) <= limit, "%s %s(%g): %.9g, %.9g",
+                  k->name, silu ? "silu" : "gelu", v, (double)out[i], act * (double)up[i]);
     }
     CHECK(untouched(&mem_y, out, n * sizeof *out));
 }
 
 static void gates(void)
 {
-    static const float extremes[] = {0, -0.0f, 1e-30f, -1e-30f, 1e-38f, 50, -50, 80, -80, 87, -87, 88.5f, -88.5f,
-                                     89, -89, 103, -103, 104, -104, 1e4f, -1e4f, 1e13f, -1e13f, 1e20f,
-                                     -1e20f, 3e38f, -3e38f, FLT_MAX, -FLT_MAX, FLT_MIN, -FLT_MIN};
+    static const float extremes[] = {
+        0,      -0.0f,  1e-30f, -1e-30f, 1e-38f, 50,      -50,      80,      -80,     87,    -87,
+        88.5f,  -88.5f, 89,     -89,     103,    -103,    104,      -104,    1e4f,    -1e4f, 1e13f,
+        -1e13f, 1e20f,  -1e20f, 3e38f,   -3e38f, FLT_MAX, -FLT_MAX, FLT_MIN, -FLT_MIN};
     enum { N_EXTREMES = sizeof extremes / sizeof *extremes };
     uint64_t seed = 7;
     map_memory();

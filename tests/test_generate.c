@@ -11,8 +11,8 @@
 #include "tiny_model.h"
 
 /* What stories260K says after its BOS, greedily: its trainer's example and every other engine's. */
-#define STORY                                                                                \
-    "Once upon a time, there was a little girl named Lily. She loved to play outside in the " \
+#define STORY                                                                                      \
+    "Once upon a time, there was a little girl named Lily. She loved to play outside in the "      \
     "park."
 
 enum { MAX_IDS = 256 };
@@ -28,8 +28,8 @@ typedef struct {
 } answer;
 
 /* Runs an answer to its end, or fails the test. */
-static bool run(ingle_session *s, const int32_t *prompt, size_t n, const ingle_generate_options *opt,
-                answer *a)
+static bool run(ingle_session *s, const int32_t *prompt, size_t n,
+                const ingle_generate_options *opt, answer *a)
 {
     ingle_generation *g = NULL;
     ingle_error err;
@@ -69,7 +69,8 @@ static bool run(ingle_session *s, const int32_t *prompt, size_t n, const ingle_g
 
 static ingle_model *stories;
 static const int32_t bos[] = {1};
-static const ingle_generate_options greedy = {.has_sampling = true, .sampling = {.top_p = 1, .typical_p = 1, .repeat_penalty = 1}};
+static const ingle_generate_options greedy = {
+    .has_sampling = true, .sampling = {.top_p = 1, .typical_p = 1, .repeat_penalty = 1}};
 
 static ingle_session *stories_session(uint32_t n_ctx, const char *cpu)
 {
@@ -81,17 +82,20 @@ static ingle_session *stories_session(uint32_t n_ctx, const char *cpu)
     if (!stories)
         CHECK_MSG(ingle_model_open(&stories, path, NULL, &err) == INGLE_OK, "%s", err.text);
     if (stories)
-        CHECK_MSG(ingle_session_open(&s, stories, &(ingle_session_options){.n_ctx = n_ctx, .n_threads = 1, .cpu = cpu},
-                                     &err) == INGLE_OK, "%s", err.text);
+        CHECK_MSG(
+            ingle_session_open(&s, stories,
+                               &(ingle_session_options){.n_ctx = n_ctx, .n_threads = 1, .cpu = cpu},
+                               &err) == INGLE_OK,
+            "%s", err.text);
     return s;
 }
 
-#define NEED(s)                                       \
-    do {                                              \
-        if (!(s)) {                                   \
-            SKIP("models/stories260K.gguf is not there"); \
-            return;                                   \
-        }                                             \
+#define NEED(s)                                                                                    \
+    do {                                                                                           \
+        if (!(s)) {                                                                                \
+            SKIP("models/stories260K.gguf is not there");                                          \
+            return;                                                                                \
+        }                                                                                          \
     } while (0)
 
 static void the_known_story(void)
@@ -169,7 +173,8 @@ static void a_full_context_ends_the_answer(void)
     // One that is longer leaves the session as it was.
     ingle_generation *g = (ingle_generation *)(void *)&b;
     ingle_error err;
-    CHECK(ingle_generation_open(&g, s, full, N_CTX + 1, NULL, &err) == INGLE_ERR_CONTEXT_FULL && !g);
+    CHECK(ingle_generation_open(&g, s, full, N_CTX + 1, NULL, &err) == INGLE_ERR_CONTEXT_FULL &&
+          !g);
     CHECK(ingle_generation_open(&g, s, full, 0, NULL, &err) == INGLE_ERR_USAGE && !g);
     CHECK(ingle_generation_open(&g, s, NULL, 1, NULL, &err) == INGLE_ERR_USAGE);
     CHECK(ingle_generation_open(&g, s, (const int32_t[]){512}, 1, NULL, &err) == INGLE_ERR_USAGE);
@@ -182,7 +187,8 @@ static void a_full_context_ends_the_answer(void)
 
 /* What should come out, from the whole answer: tokens come one at a time, and as soon as a stop
  * string is complete the text ends where the first complete one begins. */
-static bool cut(const answer *whole, const char *const *stops, size_t n_stops, char *want, size_t *n_ids)
+static bool cut(const answer *whole, const char *const *stops, size_t n_stops, char *want,
+                size_t *n_ids)
 {
     for (size_t i = 0; i < whole->n_ids; i++) {
         snprintf(want, sizeof whole->text, "%.*s", (int)whole->ends[i], whole->text);
@@ -201,7 +207,8 @@ static bool cut(const answer *whole, const char *const *stops, size_t n_stops, c
     return false;
 }
 
-static void check_stops(ingle_session *s, const answer *whole, const char *const *stops, size_t n_stops)
+static void check_stops(ingle_session *s, const answer *whole, const char *const *stops,
+                        size_t n_stops)
 {
     char want[sizeof whole->text];
     size_t n_ids = 0;
@@ -225,16 +232,16 @@ static void stop_strings_end_the_text_before_them(void)
         size_t n;
     } cases[] = {
         {{" named"}, 1},
-        {{"O"}, 1},                    // at once: no text at all
+        {{"O"}, 1}, // at once: no text at all
         {{"Once upon a time, there"}, 1},
-        {{"tle girl nam"}, 1},         // over several tokens
-        {{"l"}, 1},                    // within one
-        {{"park.", "girl"}, 2},        // the first to come
+        {{"tle girl nam"}, 1},             // over several tokens
+        {{"l"}, 1},                        // within one
+        {{"park.", "girl"}, 2},            // the first to come
         {{"girl named Lily", "named"}, 2}, // one begins earlier, the other is complete earlier
         {{"Lily. She likes", "Lily. She loved"}, 2},
-        {{"ee", "e"}, 2},              // one within the other
+        {{"ee", "e"}, 2}, // one within the other
         {{"aaaaaaaaaaaaaaaab", "ther", "there was a litt"}, 3},
-        {{"", "Lily"}, 2},             // an empty one stops nothing
+        {{"", "Lily"}, 2}, // an empty one stops nothing
         {{""}, 1},
         {{"She loved to play inside"}, 1}, // held back for long, and then given out
         {{"the park. And never again, whatever may come"}, 1},
@@ -262,11 +269,12 @@ static void random_stop_strings(void)
     opt.n_predict = 40;
     CHECK(run(s, bos, 1, &opt, &whole) && whole.n_text > 40);
     uint64_t seed = 5;
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 60; round++) {
         char text[3][32];
         const char *stops[3];
         for (size_t i = 0; i < 3; i++) {
-            const size_t at = test_random(&seed) % (whole.n_text - 25), n = 1 + test_random(&seed) % 24;
+            const size_t at = test_random(&seed) % (whole.n_text - 25),
+                         n = 1 + test_random(&seed) % 24;
             snprintf(text[i], sizeof text[i], "%.*s", (int)n, whole.text + at);
             if (test_random(&seed) % 2)
                 text[i][n - 1] = '#';
@@ -293,7 +301,8 @@ static void cancelling_gives_out_what_was_held(void)
     // And the session goes on.
     opt.n_predict = 20;
     answer b = {0};
-    CHECK(run(s, bos, 1, &opt, &b) && b.stop == INGLE_STOP_LENGTH && strncmp(b.text, a.text, a.n_text) == 0);
+    CHECK(run(s, bos, 1, &opt, &b) && b.stop == INGLE_STOP_LENGTH &&
+          strncmp(b.text, a.text, a.n_text) == 0);
     ingle_session_close(s);
 }
 
@@ -345,8 +354,10 @@ static void a_prompt_can_be_given_up(void)
     ingle_generation *g = NULL;
     ingle_error err;
     const int32_t prompt[] = {1, 403, 407, 261, 378};
-    CHECK(ingle_session_open(&s, stories, &(ingle_session_options){.n_batch = 2, .progress = refuse, .n_threads = 1},
-                             NULL) == INGLE_OK);
+    CHECK(ingle_session_open(
+              &s, stories,
+              &(ingle_session_options){.n_batch = 2, .progress = refuse, .n_threads = 1},
+              NULL) == INGLE_OK);
     CHECK(ingle_generation_open(&g, s, prompt, 5, NULL, &err) == INGLE_ERR_CANCELLED && !g);
     CHECK(ingle_session_length(s) == 2);
     CHECK(ingle_generation_open(&g, s, prompt, 5, NULL, &err) == INGLE_ERR_CANCELLED && !g);
@@ -456,9 +467,11 @@ static void end_tokens_end_the_answer(void)
     for (int32_t id = TINY_EOS; id <= TINY_IM_END; id += TINY_IM_END - TINY_EOS) {
         answer a = {0};
         CHECK(run_forced(&small, id, (ingle_generate_options){0}, &a));
-        CHECK_MSG(a.stop == INGLE_STOP_EOS && a.n_ids == 1 && a.ids[0] == id && a.n_text == 0, "id %d", id);
+        CHECK_MSG(a.stop == INGLE_STOP_EOS && a.n_ids == 1 && a.ids[0] == id && a.n_text == 0,
+                  "id %d", id);
         // Forbidden, whatever the bias.
-        CHECK(run_forced(&small, id, (ingle_generate_options){.ignore_eos = true, .n_predict = 8}, &a));
+        CHECK(run_forced(&small, id, (ingle_generate_options){.ignore_eos = true, .n_predict = 8},
+                         &a));
         CHECK(a.stop == INGLE_STOP_LENGTH && a.n_ids == 8);
         for (size_t i = 0; i < a.n_ids; i++)
             CHECK(a.ids[i] != TINY_EOS && a.ids[i] != TINY_IM_END);
@@ -470,7 +483,8 @@ static void control_tokens_show_on_request(void)
     answer a = {0};
     CHECK(run_forced(&small, TINY_IM_START, (ingle_generate_options){.n_predict = 3}, &a));
     CHECK(a.n_ids == 3 && a.n_text == 0);
-    CHECK(run_forced(&small, TINY_IM_START, (ingle_generate_options){.n_predict = 3, .special = true}, &a));
+    CHECK(run_forced(&small, TINY_IM_START,
+                     (ingle_generate_options){.n_predict = 3, .special = true}, &a));
     CHECK_TEXT(a.text, "<|im_start|><|im_start|><|im_start|>");
     // Stop strings may be their text.
     const char *const stops[] = {"|><|im"};
@@ -497,7 +511,8 @@ static void rows_beyond_the_vocabulary(void)
     tiny_shape shape = small;
     shape.n_tokens = TINY_VOCAB - 5;
     answer a = {0};
-    CHECK(run_forced(&shape, TINY_LETTER_A, (ingle_generate_options){.n_predict = 5, .ignore_eos = true}, &a));
+    CHECK(run_forced(&shape, TINY_LETTER_A,
+                     (ingle_generate_options){.n_predict = 5, .ignore_eos = true}, &a));
     CHECK_TEXT(a.text, "aaaaa");
     CHECK(run_forced(&shape, TINY_VOCAB - 1, (ingle_generate_options){.n_predict = 5}, &a));
     for (size_t i = 0; i < a.n_ids; i++)
@@ -522,7 +537,8 @@ static void broken_weights_are_an_error(void)
     CHECK(ingle_model_open_bytes(&m, file, n, NULL, NULL) == INGLE_OK);
     CHECK(ingle_session_open(&s, m, &(ingle_session_options){.n_threads = 1}, NULL) == INGLE_OK);
     CHECK(ingle_generation_open(&answering, s, bos, 1, NULL, &err) == INGLE_OK);
-    CHECK(ingle_generation_next(answering, &part, &err) == INGLE_ERR_FORMAT && strstr(err.text, "NaN"));
+    CHECK(ingle_generation_next(answering, &part, &err) == INGLE_ERR_FORMAT &&
+          strstr(err.text, "NaN"));
     CHECK(part.id == -1 && part.n_text == 0);
     ingle_generation_close(answering);
     ingle_session_close(s);
@@ -568,13 +584,20 @@ static ingle_status generate(void *user, const ingle_allocator *a)
     ingle_generation *g = NULL;
     ingle_error err;
     ingle_part part = {0};
-    ingle_generate_options opt = {.n_predict = 6, .stops = stops, .n_stops = 2, .ignore_eos = true, .special = true,
-                                  .has_sampling = true, .sampling = greedy.sampling};
+    ingle_generate_options opt = {.n_predict = 6,
+                                  .stops = stops,
+                                  .n_stops = 2,
+                                  .ignore_eos = true,
+                                  .special = true,
+                                  .has_sampling = true,
+                                  .sampling = greedy.sampling};
     opt.sampling.logit_bias = &bias;
     opt.sampling.n_logit_bias = 1;
-    ingle_status status = ingle_model_open_bytes(&m, w->file, w->n, &(ingle_model_options){.allocator = *a}, &err);
+    ingle_status status =
+        ingle_model_open_bytes(&m, w->file, w->n, &(ingle_model_options){.allocator = *a}, &err);
     if (status == INGLE_OK)
-        status = ingle_session_open(&s, m, &(ingle_session_options){.n_threads = w->n_threads}, &err);
+        status =
+            ingle_session_open(&s, m, &(ingle_session_options){.n_threads = w->n_threads}, &err);
     if (status == INGLE_OK)
         status = ingle_generation_open(&g, s, bos, 1, &opt, &err);
     while (status == INGLE_OK && part.stop == INGLE_STOP_NONE)
@@ -596,10 +619,11 @@ static void allocation_failures(void)
     free(file);
 }
 
-TESTS(T(the_known_story) T(the_answer_continues_the_prompt) T(lengths_are_kept) T(a_full_context_ends_the_answer)
-      T(stop_strings_end_the_text_before_them) T(random_stop_strings)
-      T(cancelling_gives_out_what_was_held) T(cancelling_from_another_thread)
-      T(a_prompt_can_be_given_up) T(seeds_repeat) T(penalties_count_the_prompt)
-      T(logprobs_are_of_the_models_logits) T(end_tokens_end_the_answer)
-      T(control_tokens_show_on_request) T(half_characters_never_show) T(rows_beyond_the_vocabulary)
-      T(broken_weights_are_an_error) T(no_vocabulary_no_answer) T(allocation_failures))
+TESTS(T(the_known_story) T(the_answer_continues_the_prompt) T(lengths_are_kept)
+      T(a_full_context_ends_the_answer) T(stop_strings_end_the_text_before_them)
+      T(random_stop_strings) T(cancelling_gives_out_what_was_held)
+      T(cancelling_from_another_thread) T(a_prompt_can_be_given_up) T(seeds_repeat)
+      T(penalties_count_the_prompt) T(logprobs_are_of_the_models_logits)
+      T(end_tokens_end_the_answer) T(control_tokens_show_on_request) T(half_characters_never_show)
+      T(rows_beyond_the_vocabulary) T(broken_weights_are_an_error) T(no_vocabulary_no_answer)
+      T(allocation_failures))

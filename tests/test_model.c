@@ -7,12 +7,24 @@
 #include <unistd.h>
 
 #include "file/gguf.h"
+#include "model/model.h"
 #include "support.h"
 #include "tiny_model.h"
 
 /* Small: the tests here open it thousands of times. */
-static const tiny_shape small = {"llama", 2, 4, 2, 32, 0, 32, TINY_VOCAB, 48, .format = QUANT_Q8_0,
-                                 .rope_divisors = true, .chat_template = TINY_CHATML, .seed = 31};
+static const tiny_shape small = {"llama",
+                                 2,
+                                 4,
+                                 2,
+                                 32,
+                                 0,
+                                 32,
+                                 TINY_VOCAB,
+                                 48,
+                                 .format = QUANT_Q8_0,
+                                 .rope_divisors = true,
+                                 .chat_template = TINY_CHATML,
+                                 .seed = 31};
 static const int32_t prompt[] = {1, 300, 17, 42, 5};
 
 enum { N_PROMPT = sizeof prompt / sizeof *prompt };
@@ -94,13 +106,15 @@ static char *value_of(char *file, size_t n, const char *key)
 }
 
 /* It opens, to be described, but no session does, and both say the same. */
-static void check_refused(const char *file, size_t n, ingle_status status, const char *says, const char *also)
+static void check_refused(const char *file, size_t n, ingle_status status, const char *says,
+                          const char *also)
 {
     ingle_error err;
     ingle_session *s = NULL;
     ingle_memory memory;
     ingle_model *m = NULL;
-    CHECK_MSG(ingle_model_open_bytes(&m, file, n, NULL, &err) == INGLE_OK, "%s: %s", says, err.text);
+    CHECK_MSG(ingle_model_open_bytes(&m, file, n, NULL, &err) == INGLE_OK, "%s: %s", says,
+              err.text);
     if (!m)
         return;
     const ingle_model_info *info = ingle_model_get_info(m);
@@ -173,7 +187,8 @@ static void tensors_are_listed(void)
     CHECK(ingle_model_tensor(m, 0, &t));
     CHECK_TEXT(t.name, "token_embd.weight");
     CHECK_TEXT(t.format, "Q8_0");
-    CHECK(t.n_dims == 2 && t.shape[0] == 32 && t.shape[1] == TINY_VOCAB && t.shape[2] == 1 && t.shape[3] == 1);
+    CHECK(t.n_dims == 2 && t.shape[0] == 32 && t.shape[1] == TINY_VOCAB && t.shape[2] == 1 &&
+          t.shape[3] == 1);
     CHECK(t.n_values == 32 * TINY_VOCAB && t.bytes == 34 * TINY_VOCAB);
     CHECK(ingle_model_tensor(m, 1, &t));
     CHECK_TEXT(t.name, "blk.0.attn_norm.weight");
@@ -195,7 +210,8 @@ static void tensors_are_read_by_range(void)
     for (size_t first = 0; first < N; first += 32 * 31)
         for (size_t n = 0; n <= N - first; n += 32 * 57) {
             memset(part, 0x7F, sizeof part);
-            CHECK(ingle_model_tensor_read(m, "token_embd.weight", first, n, part, &err) == INGLE_OK);
+            CHECK(ingle_model_tensor_read(m, "token_embd.weight", first, n, part, &err) ==
+                  INGLE_OK);
             CHECK(memcmp(part, all + first, n * sizeof *part) == 0);
             CHECK(((const uint8_t *)(part + n))[0] == 0x7F);
         }
@@ -203,15 +219,21 @@ static void tensors_are_read_by_range(void)
     const struct {
         const char *name;
         uint64_t first, n;
-    } wrong[] = {{"token_embd.weight", 0, N + 32},      {"token_embd.weight", N, 32},
-                 {"token_embd.weight", N + 32, 0},      {"token_embd.weight", 16, 32},
-                 {"token_embd.weight", 0, 31},          {"token_embd.weight", UINT64_MAX, 32},
-                 {"token_embd.weight", 32, UINT64_MAX}, {"token_embd.weight", 64, UINT64_MAX - 31},
-                 {"token_embd", 0, 32},                 {"", 0, 0},
+    } wrong[] = {{"token_embd.weight", 0, N + 32},
+                 {"token_embd.weight", N, 32},
+                 {"token_embd.weight", N + 32, 0},
+                 {"token_embd.weight", 16, 32},
+                 {"token_embd.weight", 0, 31},
+                 {"token_embd.weight", UINT64_MAX, 32},
+                 {"token_embd.weight", 32, UINT64_MAX},
+                 {"token_embd.weight", 64, UINT64_MAX - 31},
+                 {"token_embd", 0, 32},
+                 {"", 0, 0},
                  {NULL, 0, 32}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        CHECK_MSG(ingle_model_tensor_read(m, wrong[i].name, wrong[i].first, wrong[i].n, part, &err) ==
-                      INGLE_ERR_USAGE, "%zu", i);
+        CHECK_MSG(ingle_model_tensor_read(m, wrong[i].name, wrong[i].first, wrong[i].n, part,
+                                          &err) == INGLE_ERR_USAGE,
+                  "%zu", i);
         CHECK(strstr(err.text, wrong[i].name ? wrong[i].name : "NULL"));
     }
     ingle_model_close(m);
@@ -230,14 +252,16 @@ static void a_path_gives_the_same_model(void)
     ingle_model_close(m);
     ingle_error err;
     m = NULL;
-    CHECK_MSG(ingle_model_open(&m, write_file("a.gguf", file, n), NULL, &err) == INGLE_OK, "%s", err.text);
+    CHECK_MSG(ingle_model_open(&m, write_file("a.gguf", file, n), NULL, &err) == INGLE_OK, "%s",
+              err.text);
     CHECK(m && same_logits(m, want));
     ingle_model_close(m);
     unlink(path_of("a.gguf"));
     free(file);
 }
 
-static ingle_status stream_in(ingle_loader *l, const char *file, size_t n, size_t chunk, ingle_error *err)
+static ingle_status stream_in(ingle_loader *l, const char *file, size_t n, size_t chunk,
+                              ingle_error *err)
 {
     for (size_t at = 0; at < n; at += chunk) {
         // Each chunk lies alone, so that reading past it is noticed by a sanitizer.
@@ -269,6 +293,8 @@ static void every_chunk_size_gives_the_same_model(void)
         CHECK(ingle_loader_feed(l, NULL, 0, &err) == INGLE_OK);
         CHECK(ingle_loader_take(l, &m, &err) == INGLE_OK);
         CHECK_MSG(m && same_logits(m, want), "chunk %zu", chunk);
+        for (size_t i = 0; i < ingle_model_tensor_count(m); i++) // where vector loads like it best
+            CHECK((uintptr_t)m->data[i] % 64 == 0);
         // The loader is spent.
         ingle_model *again = m;
         CHECK(ingle_loader_feed(l, file, 1, &err) == INGLE_ERR_USAGE);
@@ -307,8 +333,10 @@ static void a_failed_stream_stays_failed(void)
     CHECK(ingle_loader_open(&l, NULL, NULL) == INGLE_OK);
     CHECK(ingle_loader_feed(l, "GGML and more", 13, &first) == INGLE_ERR_FORMAT);
     for (int i = 0; i < 3; i++) {
-        CHECK(ingle_loader_feed(l, "GGUF", 4, &err) == INGLE_ERR_FORMAT && !strcmp(first.text, err.text));
-        CHECK(ingle_loader_take(l, &m, &err) == INGLE_ERR_FORMAT && !strcmp(first.text, err.text) && !m);
+        CHECK(ingle_loader_feed(l, "GGUF", 4, &err) == INGLE_ERR_FORMAT &&
+              !strcmp(first.text, err.text));
+        CHECK(ingle_loader_take(l, &m, &err) == INGLE_ERR_FORMAT && !strcmp(first.text, err.text) &&
+              !m);
     }
     CHECK(ingle_loader_feed(l, "GGUF", 4, NULL) == INGLE_ERR_FORMAT);
     ingle_loader_close(l);
@@ -346,26 +374,32 @@ static void split_sets_open_whole(void)
             write_file("set-00001-of-00002.gguf", file, n);
         free(file);
     }
-    CHECK_MSG(ingle_model_open(&m, path_of("set-00001-of-00003.gguf"), NULL, &err) == INGLE_OK, "%s", err.text);
+    CHECK_MSG(ingle_model_open(&m, path_of("set-00001-of-00003.gguf"), NULL, &err) == INGLE_OK,
+              "%s", err.text);
     CHECK(m && same_logits(m, want) && ingle_model_get_info(m)->n_params == n_params);
     float row[32];
     CHECK(ingle_model_tensor_read(m, "output_norm.weight", 0, 32, row, &err) == INGLE_OK);
     ingle_model_close(m);
 
-    CHECK(ingle_model_open(&m, path_of("set-00002-of-00003.gguf"), NULL, &err) == INGLE_ERR_FORMAT && !m);
+    CHECK(ingle_model_open(&m, path_of("set-00002-of-00003.gguf"), NULL, &err) ==
+              INGLE_ERR_FORMAT &&
+          !m);
     CHECK_MSG(strstr(err.text, "first part"), "%s", err.text);
     CHECK(ingle_model_open(&m, path_of("unnumbered.gguf"), NULL, &err) == INGLE_ERR_FORMAT);
     CHECK_MSG(strstr(err.text, "-of-00003.gguf"), "%s", err.text);
     CHECK(ingle_model_open(&m, path_of("set-00001-of-00002.gguf"), NULL, &err) == INGLE_ERR_FORMAT);
     CHECK_MSG(strstr(err.text, "holds 3"), "%s", err.text);
     unlink(path_of("set-00003-of-00003.gguf"));
-    CHECK(ingle_model_open(&m, path_of("set-00001-of-00003.gguf"), NULL, &err) == INGLE_ERR_IO && !m);
+    CHECK(ingle_model_open(&m, path_of("set-00001-of-00003.gguf"), NULL, &err) == INGLE_ERR_IO &&
+          !m);
     CHECK_MSG(strstr(err.text, "set-00003-of-00003.gguf"), "%s", err.text);
     // A part of another set, under the right name.
     size_t n;
     file = tiny_model_part(&small, 1, PARTS, &n);
     write_file("set-00003-of-00003.gguf", file, n);
-    CHECK(ingle_model_open(&m, path_of("set-00001-of-00003.gguf"), NULL, &err) == INGLE_ERR_FORMAT && !m);
+    CHECK(ingle_model_open(&m, path_of("set-00001-of-00003.gguf"), NULL, &err) ==
+              INGLE_ERR_FORMAT &&
+          !m);
     free(file);
     static const char *const left[] = {"set-00001-of-00003.gguf", "set-00002-of-00003.gguf",
                                        "set-00003-of-00003.gguf", "unnumbered.gguf",
@@ -379,11 +413,11 @@ static void split_sets_open_whole(void)
 static void tensors_that_are_missing_or_misshapen(void)
 {
     static const char *const names[] = {
-        "token_embd.weight",        "blk.0.attn_norm.weight",   "blk.0.attn_q.weight",
-        "blk.1.attn_k.weight",      "blk.1.attn_v.weight",      "blk.0.attn_output.weight",
-        "blk.1.ffn_norm.weight",    "blk.0.ffn_gate.weight",    "blk.1.ffn_up.weight",
-        "blk.1.ffn_down.weight",    "output_norm.weight",       "blk.1.attn_q.bias",
-        "blk.0.attn_v.bias",        "rope_freqs.weight",        "output.weight",
+        "token_embd.weight",      "blk.0.attn_norm.weight", "blk.0.attn_q.weight",
+        "blk.1.attn_k.weight",    "blk.1.attn_v.weight",    "blk.0.attn_output.weight",
+        "blk.1.ffn_norm.weight",  "blk.0.ffn_gate.weight",  "blk.1.ffn_up.weight",
+        "blk.1.ffn_down.weight",  "output_norm.weight",     "blk.1.attn_q.bias",
+        "blk.0.attn_v.bias",      "rope_freqs.weight",      "output.weight",
         "blk.0.attn_output.bias",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -394,7 +428,8 @@ static void tensors_that_are_missing_or_misshapen(void)
         shape.bad_tensor = names[i];
         char *file = tiny_model_file(&shape, &n);
         // One more row in the table of embeddings is a larger vocabulary: the head does not fit it.
-        check_refused(file, n, INGLE_ERR_FORMAT, i == 0 ? "tensor output.weight" : names[i], "expected");
+        check_refused(file, n, INGLE_ERR_FORMAT, i == 0 ? "tensor output.weight" : names[i],
+                      "expected");
         free(file);
         shape.bad_tensor = NULL;
         shape.skip_tensor = names[i];
@@ -412,8 +447,8 @@ static void tensors_that_are_missing_or_misshapen(void)
     size_t n;
     shape.bad_tensor = "blk.0.attn_k.weight";
     char *file = tiny_model_file(&shape, &n);
-    check_refused(file, n, INGLE_ERR_FORMAT, "tensor blk.0.attn_k.weight: 32 x 16 expected, the file has 32 x 17",
-                  NULL);
+    check_refused(file, n, INGLE_ERR_FORMAT,
+                  "tensor blk.0.attn_k.weight: 32 x 16 expected, the file has 32 x 17", NULL);
     free(file);
 }
 
@@ -427,7 +462,8 @@ static void families_and_formats_that_are_not_known(void)
     free(file);
 
     file = tiny_model_file(&small, &n);
-    memcpy(value_of(file, n, "general.architecture") - 12 - strlen("architecture"), "architectura", 12);
+    memcpy(value_of(file, n, "general.architecture") - 12 - strlen("architecture"), "architectura",
+           12);
     check_refused(file, n, INGLE_ERR_FORMAT, "general.architecture", "missing");
     free(file);
 
@@ -475,17 +511,18 @@ static void sizes_that_make_no_sense(void)
         {"llama.attention.head_count_kv", 0, INGLE_ERR_FORMAT, "llama.attention.head_count_kv"},
         {"llama.attention.head_count_kv", 3, INGLE_ERR_FORMAT, "4 heads do not share 3"},
         {"llama.attention.head_count_kv", 8, INGLE_ERR_FORMAT, "llama.attention.head_count_kv"},
-        {"llama.attention.head_count_kv", UINT32_MAX, INGLE_ERR_FORMAT, "llama.attention.head_count_kv"},
+        {"llama.attention.head_count_kv", UINT32_MAX, INGLE_ERR_FORMAT,
+         "llama.attention.head_count_kv"},
         {"llama.attention.key_length", 0, INGLE_ERR_FORMAT, "llama.attention.key_length"},
         {"llama.attention.key_length", 1u << 30, INGLE_ERR_FORMAT, "llama.attention.key_length"},
         {"llama.attention.value_length", 4, INGLE_ERR_UNSUPPORTED, "keys of 8"},
         {"llama.rope.dimension_count", 10, INGLE_ERR_FORMAT, "llama.rope.dimension_count"},
         {"llama.rope.dimension_count", 7, INGLE_ERR_FORMAT, "llama.rope.dimension_count"},
         {"llama.rope.dimension_count", 6, INGLE_ERR_FORMAT, "rope_freqs.weight"},
-        {"llama.rope.freq_base", 0x7FC00000u, INGLE_ERR_FORMAT, "rope.freq_base"},  // NaN
-        {"llama.rope.freq_base", 0x7F800000u, INGLE_ERR_FORMAT, "rope.freq_base"},  // infinite
-        {"llama.rope.freq_base", 0xC0000000u, INGLE_ERR_FORMAT, "rope.freq_base"},  // -2
-        {"llama.rope.freq_base", 0x3F800000u, INGLE_ERR_FORMAT, "rope.freq_base"},  // 1
+        {"llama.rope.freq_base", 0x7FC00000u, INGLE_ERR_FORMAT, "rope.freq_base"}, // NaN
+        {"llama.rope.freq_base", 0x7F800000u, INGLE_ERR_FORMAT, "rope.freq_base"}, // infinite
+        {"llama.rope.freq_base", 0xC0000000u, INGLE_ERR_FORMAT, "rope.freq_base"}, // -2
+        {"llama.rope.freq_base", 0x3F800000u, INGLE_ERR_FORMAT, "rope.freq_base"}, // 1
         {"llama.rope.scaling.factor", 0xBF800000u, INGLE_ERR_FORMAT, "rope.scaling.factor"}, // -1
         {"llama.rope.scaling.factor", 0x7FC00000u, INGLE_ERR_FORMAT, "rope.scaling.factor"},
         {"llama.rope.scaling.factor", 0, INGLE_OK, ""}, // none
@@ -576,10 +613,12 @@ static void paths_that_are_no_models(void)
     CHECK(mkfifo(path_of("pipe.gguf"), 0600) == 0);
     CHECK(ingle_model_open(&m, path_of("pipe.gguf"), NULL, &err) == INGLE_ERR_IO && !m);
     unlink(path_of("pipe.gguf"));
-    CHECK(ingle_model_open(&m, write_file("empty.gguf", "", 0), NULL, &err) == INGLE_ERR_FORMAT && !m);
+    CHECK(ingle_model_open(&m, write_file("empty.gguf", "", 0), NULL, &err) == INGLE_ERR_FORMAT &&
+          !m);
     CHECK(strstr(err.text, "empty"));
     unlink(path_of("empty.gguf"));
-    CHECK(ingle_model_open(&m, write_file("text.gguf", "GGML, they said", 15), NULL, &err) == INGLE_ERR_FORMAT);
+    CHECK(ingle_model_open(&m, write_file("text.gguf", "GGML, they said", 15), NULL, &err) ==
+          INGLE_ERR_FORMAT);
     unlink(path_of("text.gguf"));
     CHECK(ingle_model_open(&m, NULL, NULL, &err) == INGLE_ERR_USAGE && !m);
     CHECK(ingle_model_open_bytes(&m, NULL, 5, NULL, &err) == INGLE_ERR_USAGE && !m);
@@ -597,7 +636,8 @@ static void files_cut_anywhere(void)
         ingle_model *m = NULL;
         ingle_error err;
         memcpy(copy, file, cut);
-        CHECK(ingle_model_open_bytes(&m, copy, cut, NULL, &err) == INGLE_ERR_FORMAT && !m && err.text[0]);
+        CHECK(ingle_model_open_bytes(&m, copy, cut, NULL, &err) == INGLE_ERR_FORMAT && !m &&
+              err.text[0]);
         free(copy);
     }
     free(file);
@@ -619,7 +659,8 @@ static void files_scrambled_anywhere(void)
         memcpy(copy, file, n);
         for (int i = 0; i < 1 + round % 3; i++) {
             const size_t at = test_random(&seed) % (round % 2 ? 1200 : n);
-            copy[at] = (char)(round % 4 ? copy[at] ^ (1 << test_random(&seed) % 8) : (int)(test_random(&seed) & 0x7F));
+            copy[at] = (char)(round % 4 ? copy[at] ^ (1 << test_random(&seed) % 8)
+                                        : (int)(test_random(&seed) & 0x7F));
         }
         ingle_model *m = NULL;
         ingle_session *s = NULL;
@@ -628,7 +669,8 @@ static void files_scrambled_anywhere(void)
         CHECK((status == INGLE_OK) == (m != NULL));
         CHECK(status == INGLE_OK || err.text[0]);
         opened += m != NULL;
-        if (m && ingle_session_open(&s, m, &(ingle_session_options){.n_threads = 1, .n_ctx = 8}, &err) == INGLE_OK)
+        if (m && ingle_session_open(&s, m, &(ingle_session_options){.n_threads = 1, .n_ctx = 8},
+                                    &err) == INGLE_OK)
             ran += ingle_session_append(s, prompt, 2, &err) == INGLE_OK;
         ingle_session_close(s);
         ingle_model_close(m);
@@ -652,11 +694,13 @@ static ingle_status open_by_bytes(void *user, const ingle_allocator *a)
     ingle_error err;
     const ingle_status status =
         f->path ? ingle_model_open(&m, f->path, &(ingle_model_options){.allocator = *a}, &err)
-                : ingle_model_open_bytes(&m, f->file, f->n, &(ingle_model_options){.allocator = *a}, &err);
+                : ingle_model_open_bytes(&m, f->file, f->n, &(ingle_model_options){.allocator = *a},
+                                         &err);
     CHECK((status == INGLE_OK) == (m != NULL) && err.status == status);
     // Memory that runs out is no property of the model: it must not open as one that cannot run.
-    CHECK(!m || (ingle_model_get_info(m)->runnable == INGLE_OK && ingle_model_get_info(m)->tokenizer &&
-                 ingle_model_get_info(m)->name && ingle_model_get_info(m)->chat_template));
+    CHECK(!m ||
+          (ingle_model_get_info(m)->runnable == INGLE_OK && ingle_model_get_info(m)->tokenizer &&
+           ingle_model_get_info(m)->name && ingle_model_get_info(m)->chat_template));
     ingle_model_close(m);
     return status;
 }

@@ -29,7 +29,8 @@ static const model_case float_models[] = {
      {"llama", 2, 4, 2, 32, 0, 48, N_VOCAB, 64, .qkv_bias = true, .out_bias = true, .seed = 6},
      false},
     {"part of a head turned",
-     {"llama", 2, 2, 1, 48, 0, 48, N_VOCAB, 64, .n_rot = 10, .eps = 1e-3f, .seed = 7}, false},
+     {"llama", 2, 2, 1, 48, 0, 48, N_VOCAB, 64, .n_rot = 10, .eps = 1e-3f, .seed = 7},
+     false},
     {"linear scaling",
      {"llama", 2, 2, 2, 64, 0, 40, N_VOCAB, 64, .freq_base = 500.0f, .scaling = "linear",
       .factor = 4.0f, .seed = 8},
@@ -38,7 +39,9 @@ static const model_case float_models[] = {
      {"llama", 2, 2, 2, 128, 0, 40, N_VOCAB, 64, .freq_base = 1e4f, .scaling = "yarn",
       .factor = 8.0f, .attn_factor = 0.9f, .original_ctx = 512, .seed = 9},
      false},
-    {"divisors", {"llama", 2, 4, 1, 64, 0, 40, N_VOCAB, 64, .rope_divisors = true, .seed = 10}, false},
+    {"divisors",
+     {"llama", 2, 4, 1, 64, 0, 40, N_VOCAB, 64, .rope_divisors = true, .seed = 10},
+     false},
     {"window", {"llama", 2, 4, 2, 64, 0, 40, N_VOCAB, 64, .window = 5, .seed = 11}, false},
     {"bf16", {"llama", 1, 2, 1, 64, 0, 40, N_VOCAB, 64, .format = QUANT_BF16, .seed = 12}, false},
     {"qwen2: biases, halves",
@@ -111,14 +114,16 @@ static bool collect(void *user, size_t i, const float *logits)
 }
 
 /* Logits after each of ids [n], computed in a session of its own. */
-static float *score(const ingle_model *m, const ingle_session_options *opt, const int32_t *ids, size_t n)
+static float *score(const ingle_model *m, const ingle_session_options *opt, const int32_t *ids,
+                    size_t n)
 {
     collected c = {.rows = malloc(n * N_VOCAB * sizeof(float))};
     ingle_session *s = open_session(m, opt);
     ingle_error err;
     CHECK_MSG(ingle_session_score(s, ids, n, collect, &c, &err) == INGLE_OK, "%s", err.text);
     CHECK(c.n == n && ingle_session_length(s) == n);
-    CHECK(memcmp(ingle_session_logits(s), c.rows + (n - 1) * N_VOCAB, N_VOCAB * sizeof(float)) == 0);
+    CHECK(memcmp(ingle_session_logits(s), c.rows + (n - 1) * N_VOCAB, N_VOCAB * sizeof(float)) ==
+          0);
     ingle_session_close(s);
     return c.rows;
 }
@@ -155,14 +160,16 @@ static void float_models_match_the_oracle(void)
         ingle_model *m = tiny_model_open(&c->shape, &bytes);
         make_ids(ids, N_IDS, i);
         if (runnable(m, c)) {
-            double *want = oracle_logits(
-                m, &c->shape, &(oracle_switches){.halves = c->halves, .f16_cache = true}, ids, N_IDS);
+            double *want = oracle_logits(m, &c->shape,
+                                         &(oracle_switches){.halves = c->halves, .f16_cache = true},
+                                         ids, N_IDS);
             const char *const paths[] = {"ref", "portable", NULL};
             for (size_t p = 0; p < 3; p++) {
                 const ingle_session_options opt = {.cpu = paths[p], .n_threads = 2, .n_batch = 10};
                 float *rows = score(m, &opt, ids, N_IDS);
                 const double d = distance(rows, want, N_IDS);
-                CHECK_MSG(d < FLOAT_LIMIT, "%s on %s: %g", c->name, paths[p] ? paths[p] : "best", d);
+                CHECK_MSG(d < FLOAT_LIMIT, "%s on %s: %g", c->name, paths[p] ? paths[p] : "best",
+                          d);
                 free(rows);
             }
             free(want);
@@ -198,7 +205,8 @@ static void mistakes_would_be_noticed(void)
         ingle_model *m = tiny_model_open(&c->shape, &bytes);
         if (runnable(m, c)) {
             double *want = oracle_logits(m, &c->shape, &mistakes[i].how, ids, N_IDS);
-            float *rows = score(m, &(ingle_session_options){.cpu = "ref", .n_threads = 1}, ids, N_IDS);
+            float *rows =
+                score(m, &(ingle_session_options){.cpu = "ref", .n_threads = 1}, ids, N_IDS);
             const double d = distance(rows, want, N_IDS);
             CHECK_MSG(d > 10 * FLOAT_LIMIT, "mistake %zu in %s: only %g", i, c->name, d);
             free(want);
@@ -222,7 +230,8 @@ static void integer_models_match_the_oracle(void)
         char *bytes;
         ingle_model *m = tiny_model_open(&c->shape, &bytes);
         make_ids(ids, N_IDS, i);
-        double *want = oracle_logits(m, &c->shape, &(oracle_switches){.f16_cache = true}, ids, N_IDS);
+        double *want =
+            oracle_logits(m, &c->shape, &(oracle_switches){.f16_cache = true}, ids, N_IDS);
         float *ref = score(m, &(ingle_session_options){.cpu = "ref", .n_threads = 2}, ids, N_IDS);
         const double d_ref = distance(ref, want, N_IDS);
         CHECK_MSG(d_ref < FLOAT_LIMIT, "%s on ref: %g", c->name, d_ref);
@@ -231,7 +240,8 @@ static void integer_models_match_the_oracle(void)
         for (size_t p = 0; p < 2; p++) {
             float *rows = score(m, &(ingle_session_options){.cpu = paths[p]}, ids, N_IDS);
             const double d = distance(rows, want, N_IDS);
-            CHECK_MSG(d < limit, "%s on %s: %g, limit %g", c->name, paths[p] ? paths[p] : "best", d, limit);
+            CHECK_MSG(d < limit, "%s on %s: %g, limit %g", c->name, paths[p] ? paths[p] : "best", d,
+                      limit);
             free(rows);
         }
         free(want);
@@ -256,10 +266,13 @@ static void quantised_caches_stay_near(void)
     double *want = oracle_logits(m, &c->shape, &(oracle_switches){0}, ids, N_IDS);
     for (int kind = INGLE_KV_Q8_0; kind <= INGLE_KV_Q4_0; kind++)
         for (int path = 0; path < 2; path++) {
-            const ingle_session_options opt = {.kv_k = (ingle_kv_type)kind, .kv_v = (ingle_kv_type)kind,
-                                               .cpu = path ? NULL : "ref", .n_threads = 1};
+            const ingle_session_options opt = {.kv_k = (ingle_kv_type)kind,
+                                               .kv_v = (ingle_kv_type)kind,
+                                               .cpu = path ? NULL : "ref",
+                                               .n_threads = 1};
             float *rows = score(m, &opt, ids, N_IDS);
-            const double d = distance(rows, want, N_IDS), limit = noise[kind - 1] * 2; // sqrt(2 * 2)
+            const double d = distance(rows, want, N_IDS),
+                         limit = noise[kind - 1] * 2; // sqrt(2 * 2)
             CHECK_MSG(d < limit && d > limit / 1000, "cache type %d: %g, limit %g", kind, d, limit);
             free(rows);
         }
@@ -280,7 +293,8 @@ static void batches_and_threads_change_no_bit(void)
         char *bytes;
         ingle_model *m = tiny_model_open(&cases[i]->shape, &bytes);
         for (int path = 0; path < 2; path++) {
-            ingle_session_options opt = {.cpu = path ? NULL : "ref", .n_batch = 256, .n_threads = 1};
+            ingle_session_options opt = {
+                .cpu = path ? NULL : "ref", .n_batch = 256, .n_threads = 1};
             float *first = score(m, &opt, ids, N_IDS);
             for (size_t b = 0; b < 3; b++)
                 for (size_t t = 0; t < 4; t++) {
@@ -355,7 +369,8 @@ static void appending_is_scoring(void)
     CHECK(ingle_session_logits(s) == NULL && ingle_session_length(s) == 0);
     for (size_t n = 0, more = 1; n < N_IDS; n += more, more = more % 5 + 1) {
         more = more < N_IDS - n ? more : N_IDS - n;
-        CHECK(ingle_session_append(s, calls_ids + n, more, &err) == INGLE_OK && err.status == INGLE_OK);
+        CHECK(ingle_session_append(s, calls_ids + n, more, &err) == INGLE_OK &&
+              err.status == INGLE_OK);
         CHECK(ingle_session_length(s) == n + more && same(ingle_session_logits(s), row(n + more)));
         CHECK(memcmp(ingle_session_ids(s), calls_ids, (n + more) * sizeof *calls_ids) == 0);
     }
@@ -463,7 +478,8 @@ static void refusals_change_nothing(void)
 
     const int32_t wrong[][2] = {{-1, 1}, {1, N_VOCAB}, {1, INT32_MIN}, {INT32_MAX, 0}};
     for (size_t i = 0; i < 4; i++) {
-        CHECK(ingle_session_append(s, wrong[i], 2, &err) == INGLE_ERR_USAGE && strstr(err.text, "vocabulary"));
+        CHECK(ingle_session_append(s, wrong[i], 2, &err) == INGLE_ERR_USAGE &&
+              strstr(err.text, "vocabulary"));
         CHECK(ingle_session_sync(s, wrong[i], 2, &reused, &err) == INGLE_ERR_USAGE && reused == 0);
         CHECK(ingle_session_score(s, wrong[i], 2, collect, NULL, &err) == INGLE_ERR_USAGE);
         CHECK(ingle_session_length(s) == 6 && same(ingle_session_logits(s), row(6)));
@@ -501,9 +517,8 @@ static void progress_tells_and_cancels(void)
     ingle_session_close(calls_session(0));
     seen p = {.refuse = 2};
     ingle_error err;
-    ingle_session *s = open_session(calls_model, &(ingle_session_options){.n_batch = 5,
-                                                                          .progress = note,
-                                                                          .progress_user = &p});
+    ingle_session *s = open_session(
+        calls_model, &(ingle_session_options){.n_batch = 5, .progress = note, .progress_user = &p});
     CHECK(ingle_session_append(s, calls_ids, 23, &err) == INGLE_ERR_CANCELLED);
     CHECK(strstr(err.text, "10 of 23"));
     CHECK(p.n == 2 && p.done[0] == 5 && p.done[1] == 10 && p.total[0] == 23 && p.total[1] == 23);
@@ -535,8 +550,9 @@ static void options_have_defaults_and_limits(void)
     CHECK(ingle_session_context(s) == 64); // what the model was trained for
     CHECK(strncmp(ingle_session_backend(s), "cpu/", 4) == 0);
     ingle_session_close(s);
-    s = open_session(calls_model, &(ingle_session_options){.cpu = "ref", .n_ctx = 5, .n_batch = 1000,
-                                                           .backend = INGLE_BACKEND_CPU});
+    s = open_session(calls_model,
+                     &(ingle_session_options){
+                         .cpu = "ref", .n_ctx = 5, .n_batch = 1000, .backend = INGLE_BACKEND_CPU});
     CHECK_TEXT(ingle_session_backend(s), "cpu/ref");
     CHECK(ingle_session_append(s, calls_ids, 5, NULL) == INGLE_OK);
     ingle_session_close(s);
@@ -559,9 +575,11 @@ static void options_have_defaults_and_limits(void)
         ingle_error err;
         ingle_memory memory;
         s = (ingle_session *)(void *)&err;
-        CHECK_MSG(ingle_session_open(&s, calls_model, &refused[i].opt, &err) == refused[i].status, "%zu", i);
+        CHECK_MSG(ingle_session_open(&s, calls_model, &refused[i].opt, &err) == refused[i].status,
+                  "%zu", i);
         CHECK_MSG(s == NULL && strstr(err.text, refused[i].says), "%s", err.text);
-        CHECK(ingle_session_memory(calls_model, &refused[i].opt, &memory, &err) == refused[i].status);
+        CHECK(ingle_session_memory(calls_model, &refused[i].opt, &memory, &err) ==
+              refused[i].status);
         CHECK(memory.kv == 0 && memory.cpu == NULL);
     }
 }
@@ -595,14 +613,15 @@ static void memory_is_foretold(void)
                                  NULL) == INGLE_OK);
     for (uint32_t n_ctx = 16; n_ctx <= 4096; n_ctx *= 4)
         for (uint32_t n_batch = 1; n_batch <= 256; n_batch *= 16) {
-            const ingle_session_options opt = {.n_ctx = n_ctx, .n_batch = n_batch, .n_threads = 3,
-                                               .kv_v = INGLE_KV_Q8_0};
+            const ingle_session_options opt = {
+                .n_ctx = n_ctx, .n_batch = n_batch, .n_threads = 3, .kv_v = INGLE_KV_Q8_0};
             ingle_error err;
             CHECK(ingle_session_memory(model, &opt, &memory, &err) == INGLE_OK);
             // 2 layers, one KV head of 64 values: keys of 2 bytes, values of 34 / 32.
             CHECK(memory.kv == (uint64_t)2 * n_ctx * (64 * 2 + 64 / 32 * 34));
             CHECK(memory.n_ctx == n_ctx && memory.n_threads == 3 && memory.cpu);
-            CHECK(memory.weights == ingle_model_get_info(model)->weight_bytes && memory.tables > 1000);
+            CHECK(memory.weights == ingle_model_get_info(model)->weight_bytes &&
+                  memory.tables > 1000);
             m.bytes = 0;
             ingle_session *s = open_session(model, &opt);
             const uint64_t foretold = memory.kv + memory.scratch;
@@ -627,7 +646,8 @@ static void *run_alone(void *arg)
 {
     ingle_session *s = NULL;
     (void)arg;
-    if (ingle_session_open(&s, calls_model, &(ingle_session_options){.n_threads = 2}, NULL) != INGLE_OK)
+    if (ingle_session_open(&s, calls_model, &(ingle_session_options){.n_threads = 2}, NULL) !=
+        INGLE_OK)
         return NULL;
     size_t good = 0;
     for (size_t round = 0; round < 3; round++) {
@@ -667,9 +687,11 @@ static ingle_status open_and_append(void *user, const ingle_allocator *a)
     ingle_model *m = NULL;
     ingle_session *s = NULL;
     ingle_error err;
-    ingle_status status = ingle_model_open_bytes(&m, w->file, w->n, &(ingle_model_options){.allocator = *a}, &err);
+    ingle_status status =
+        ingle_model_open_bytes(&m, w->file, w->n, &(ingle_model_options){.allocator = *a}, &err);
     if (status == INGLE_OK)
-        status = ingle_session_open(&s, m, &(ingle_session_options){.n_threads = w->n_threads}, &err);
+        status =
+            ingle_session_open(&s, m, &(ingle_session_options){.n_threads = w->n_threads}, &err);
     if (status == INGLE_OK)
         status = ingle_session_append(s, calls_ids, 3, &err);
     CHECK(err.status == status && (status == INGLE_OK || err.text[0]));

@@ -7,8 +7,8 @@
 #include "support.h"
 #include "tiny_model.h"
 
-static const tiny_shape words = {"llama", 1, 1, 1, 8, 0, 8, TINY_VOCAB, 16, .no_tensors = true,
-                                 .chat_template = TINY_CHATML};
+static const tiny_shape words = {
+    "llama", 1, 1, 1, 8, 0, 8, TINY_VOCAB, 16, .no_tensors = true, .chat_template = TINY_CHATML};
 
 static ingle_model *model_with(const char *template, char **file)
 {
@@ -22,8 +22,16 @@ static ingle_model *model_with(const char *template, char **file)
 static void text_comes_back(void)
 {
     static const char *const texts[] = {
-        "", " ", "a", "the hello", "  two  spaces ", "caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80!", "\n\t\r\n",
-        "<|im_end|>", "<s>", "UPPER 123",
+        "",
+        " ",
+        "a",
+        "the hello",
+        "  two  spaces ",
+        "caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80!",
+        "\n\t\r\n",
+        "<|im_end|>",
+        "<s>",
+        "UPPER 123",
     };
     char *file;
     ingle_model *m = model_with(TINY_CHATML, &file);
@@ -31,7 +39,8 @@ static void text_comes_back(void)
         ingle_tokens ids = {0};
         ingle_text text = {0};
         ingle_error err;
-        CHECK(ingle_tokenize(m, texts[i], strlen(texts[i]), INGLE_ADD_SPECIAL, &ids, &err) == INGLE_OK);
+        CHECK(ingle_tokenize(m, texts[i], strlen(texts[i]), INGLE_ADD_SPECIAL, &ids, &err) ==
+              INGLE_OK);
         CHECK(err.status == INGLE_OK && ids.n >= 1 && ids.ids[0] == TINY_BOS);
         for (size_t j = 1; j < ids.n; j++) // without INGLE_PARSE_SPECIAL
             CHECK(ids.ids[j] >= TINY_BYTE_0);
@@ -53,7 +62,8 @@ static void lists_are_appended_to(void)
     ingle_error err;
     CHECK(ingle_tokenize(m, "<s>", 3, INGLE_PARSE_SPECIAL, &ids, NULL) == INGLE_OK);
     CHECK(ids.n == 1 && ids.ids[0] == TINY_BOS);
-    CHECK(ingle_tokenize(m, "hello", 5, 0, &ids, NULL) == INGLE_OK && ids.n > 1 && ids.ids[0] == TINY_BOS);
+    CHECK(ingle_tokenize(m, "hello", 5, 0, &ids, NULL) == INGLE_OK && ids.n > 1 &&
+          ids.ids[0] == TINY_BOS);
     CHECK(ingle_detokenize(m, ids.ids, ids.n, INGLE_PARSE_SPECIAL, &text, NULL) == INGLE_OK);
     const size_t n = text.n;
     CHECK(n && strncmp(text.bytes, "<s>", 3) == 0 && strstr(text.bytes, "hello"));
@@ -65,8 +75,9 @@ static void lists_are_appended_to(void)
     CHECK(ingle_detokenize(m, wrong, 2, 0, &text, &err) == INGLE_ERR_USAGE && text.n == before);
     CHECK(strstr(err.text, "320"));
     CHECK(ingle_token_is_end(m, TINY_EOS) && ingle_token_is_end(m, TINY_IM_END));
-    CHECK(!ingle_token_is_end(m, TINY_BOS) && !ingle_token_is_end(m, -1) && !ingle_token_is_end(m, TINY_VOCAB) &&
-          !ingle_token_is_end(m, INT32_MAX) && !ingle_token_is_end(m, INT32_MIN));
+    CHECK(!ingle_token_is_end(m, TINY_BOS) && !ingle_token_is_end(m, -1) &&
+          !ingle_token_is_end(m, TINY_VOCAB) && !ingle_token_is_end(m, INT32_MAX) &&
+          !ingle_token_is_end(m, INT32_MIN));
     ingle_tokens_free(&ids);
     ingle_text_free(&text);
     ingle_model_close(m);
@@ -99,8 +110,8 @@ static void check_stream(const ingle_model *m, const int32_t *ids, size_t n, uns
         at += n_text;
     }
     CHECK(ingle_detokenize(m, ids, n, flags, &all, &err) == INGLE_OK);
-    CHECK_MSG(all.n == at && (at == 0 || memcmp(all.bytes, streamed, at) == 0), "%.*s, %s", (int)at, streamed,
-              all.bytes ? all.bytes : "");
+    CHECK_MSG(all.n == at && (at == 0 || memcmp(all.bytes, streamed, at) == 0), "%.*s, %s", (int)at,
+              streamed, all.bytes ? all.bytes : "");
     ingle_text_free(&all);
     ingle_detokenizer_close(d);
 }
@@ -109,8 +120,9 @@ static void every_cut_of_a_character(void)
 {
     char *file;
     ingle_model *m = model_with(NULL, &file);
-    static const char *const texts[] = {"\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xE2\x82", "\xF0\x9F",
-                                        "\xF0\x9F\x98", "\xFF", "\xC0\x80", "\xED\xA0\x80", "\x80"};
+    static const char *const texts[] = {
+        "\xC3\xA9",     "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xE2\x82",     "\xF0\x9F",
+        "\xF0\x9F\x98", "\xFF",         "\xC0\x80",         "\xED\xA0\x80", "\x80"};
     for (size_t a = 0; a < 10; a++)
         for (size_t b = 0; b < 10; b++) {
             int32_t ids[16];
@@ -159,7 +171,8 @@ static void pieces_come_as_soon_as_they_are_whole(void)
         {TINY_BYTE_0 + 0x82, ""},
         {TINY_BYTE_0 + 0xAC, "\xE2\x82\xAC"},
         {TINY_BYTE_0 + 0xF0, ""},
-        {TINY_LETTER_A, "\xEF\xBF\xBD" "a"}, // the character will not be finished
+        {TINY_LETTER_A, "\xEF\xBF\xBD"
+                        "a"}, // the character will not be finished
         {TINY_EOS, ""},
         {TINY_BYTE_0 + 0xC3, ""},
         {-1, "\xEF\xBF\xBD"},
@@ -173,9 +186,11 @@ static void pieces_come_as_soon_as_they_are_whole(void)
         size_t n;
         // A wrong id in between is refused and changes nothing.
         const int32_t wrong[] = {TINY_VOCAB, INT32_MAX, -2, INT32_MIN};
-        CHECK(ingle_detokenizer_push(d, wrong[i % 4], &text, &n, &err) == INGLE_ERR_USAGE && n == 0);
+        CHECK(ingle_detokenizer_push(d, wrong[i % 4], &text, &n, &err) == INGLE_ERR_USAGE &&
+              n == 0);
         CHECK(ingle_detokenizer_push(d, steps[i].id, &text, &n, &err) == INGLE_OK);
-        CHECK_MSG(n == strlen(steps[i].text) && memcmp(text, steps[i].text, n) == 0, "step %zu: %.*s", i, (int)n, text);
+        CHECK_MSG(n == strlen(steps[i].text) && memcmp(text, steps[i].text, n) == 0,
+                  "step %zu: %.*s", i, (int)n, text);
     }
     ingle_detokenizer_close(d);
     ingle_detokenizer_close(NULL);
@@ -185,10 +200,11 @@ static void pieces_come_as_soon_as_they_are_whole(void)
 
 /* ---- templates -------------------------------------------------------------------------------- */
 
-#define HELLO "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}],\"add_generation_prompt\":true}"
+#define HELLO                                                                                      \
+    "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}],\"add_generation_prompt\":true}"
 
-static ingle_status render(const ingle_model *m, const char *context, const char *now, ingle_text *out,
-                           ingle_error *err)
+static ingle_status render(const ingle_model *m, const char *context, const char *now,
+                           ingle_text *out, ingle_error *err)
 {
     return ingle_chat_render(m, context, strlen(context), now, out, err);
 }
@@ -224,12 +240,15 @@ static void templates_are_rendered_without_a_model(void)
     static const char source[] = "{{ a + 1 }} {{ strftime_now('%Y-%m-%d') }}{{ bos_token }}";
     ingle_text text = {0};
     ingle_error err;
-    CHECK_MSG(ingle_template_render(source, strlen(source), "{\"a\":41}", 8, "2024-07-26T12:00:00", &text, &err) ==
-                  INGLE_OK, "%s", err.text);
+    CHECK_MSG(ingle_template_render(source, strlen(source), "{\"a\":41}", 8, "2024-07-26T12:00:00",
+                                    &text, &err) == INGLE_OK,
+              "%s", err.text);
     CHECK_TEXT(text.bytes, "42 2024-07-26");
     text.n = 0;
-    CHECK(ingle_template_render(source, strlen(source), "{\"a\":41}", 8, NULL, &text, &err) == INGLE_OK);
-    CHECK(text.n == strlen("42 2024-07-26") && strncmp(text.bytes, "42 2", 4) == 0); // this millennium
+    CHECK(ingle_template_render(source, strlen(source), "{\"a\":41}", 8, NULL, &text, &err) ==
+          INGLE_OK);
+    CHECK(text.n == strlen("42 2024-07-26") &&
+          strncmp(text.bytes, "42 2", 4) == 0); // this millennium
     ingle_text_free(&text);
 }
 
@@ -247,7 +266,8 @@ static void what_is_wrong_with_a_chat_is_said(void)
         {TINY_CHATML, HELLO, "yesterday", INGLE_ERR_USAGE, "yesterday"},
         {TINY_CHATML, HELLO, "2024-02-30T00:00:00", INGLE_ERR_USAGE, "2024-02-30"},
         {"{% for %}", HELLO, NULL, INGLE_ERR_TEMPLATE, ""},
-        {"{{ raise_exception('not like this') }}", HELLO, NULL, INGLE_ERR_TEMPLATE, "not like this"},
+        {"{{ raise_exception('not like this') }}", HELLO, NULL, INGLE_ERR_TEMPLATE,
+         "not like this"},
         {"{{ messages | abacus }}", HELLO, NULL, INGLE_ERR_TEMPLATE, "abacus"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -256,14 +276,16 @@ static void what_is_wrong_with_a_chat_is_said(void)
         ingle_text text = {0};
         ingle_tokens ids = {0};
         ingle_error err;
-        CHECK_MSG(render(m, cases[i].context, cases[i].now, &text, &err) == cases[i].status, "%zu: %s", i, err.text);
+        CHECK_MSG(render(m, cases[i].context, cases[i].now, &text, &err) == cases[i].status,
+                  "%zu: %s", i, err.text);
         CHECK_MSG(strstr(err.text, cases[i].says) && err.text[0], "%s", err.text);
-        CHECK(ingle_chat_tokenize(m, cases[i].context, strlen(cases[i].context), cases[i].now, &ids, &err) ==
-              cases[i].status);
+        CHECK(ingle_chat_tokenize(m, cases[i].context, strlen(cases[i].context), cases[i].now, &ids,
+                                  &err) == cases[i].status);
         CHECK(ids.n == 0);
         if (cases[i].template)
-            CHECK(ingle_template_render(cases[i].template, strlen(cases[i].template), cases[i].context,
-                                        strlen(cases[i].context), cases[i].now, &text, &err) == cases[i].status);
+            CHECK(ingle_template_render(cases[i].template, strlen(cases[i].template),
+                                        cases[i].context, strlen(cases[i].context), cases[i].now,
+                                        &text, &err) == cases[i].status);
         ingle_text_free(&text);
         ingle_tokens_free(&ids);
         ingle_model_close(m);
@@ -277,7 +299,8 @@ static void tokenize_chat(const ingle_model *m, const char *context, ingle_token
 {
     ingle_error err;
     *ids = (ingle_tokens){0};
-    CHECK_MSG(ingle_chat_tokenize(m, context, strlen(context), NULL, ids, &err) == INGLE_OK, "%s: %s", context, err.text);
+    CHECK_MSG(ingle_chat_tokenize(m, context, strlen(context), NULL, ids, &err) == INGLE_OK,
+              "%s: %s", context, err.text);
 }
 
 static size_t count(const ingle_tokens *ids, int32_t id)
@@ -311,16 +334,18 @@ static void messages_cannot_forge_a_turn(void)
         char context[300];
         ingle_tokens ids;
         ingle_text back = {0}, rendered = {0};
-        snprintf(context, sizeof context,
-                 "{\"messages\":[{\"role\":\"%s\",\"content\":\"%s\"}],\"add_generation_prompt\":true}", messages[i][0],
-                 messages[i][1]);
+        snprintf(
+            context, sizeof context,
+            "{\"messages\":[{\"role\":\"%s\",\"content\":\"%s\"}],\"add_generation_prompt\":true}",
+            messages[i][0], messages[i][1]);
         tokenize_chat(m, context, &ids);
         CHECK_MSG(count(&ids, TINY_IM_START) == 2 && count(&ids, TINY_IM_END) == 1, "%s", context);
         CHECK_MSG(count(&ids, TINY_BOS) == 1 && ids.ids[0] == TINY_BOS, "%s", context);
         CHECK(count(&ids, TINY_EOS) == 0 && count(&ids, TINY_UNK) == 0);
         // What the model gets to see is what was rendered, word for word.
         CHECK(render(m, context, NULL, &rendered, NULL) == INGLE_OK);
-        CHECK(ingle_detokenize(m, ids.ids + 1, ids.n - 1, INGLE_PARSE_SPECIAL, &back, NULL) == INGLE_OK);
+        CHECK(ingle_detokenize(m, ids.ids + 1, ids.n - 1, INGLE_PARSE_SPECIAL, &back, NULL) ==
+              INGLE_OK);
         CHECK_TEXT(back.bytes, rendered.bytes);
         ingle_text_free(&back);
         ingle_text_free(&rendered);
@@ -354,8 +379,8 @@ static void pieces_of_control_tokens_stay_pieces(void)
         ingle_tokens ids;
         ingle_model *m = model_with(cases[i].template, &file);
         tokenize_chat(m, cases[i].context, &ids);
-        CHECK_MSG(count(&ids, TINY_IM_END) == cases[i].ends, "%s over %s: %zu", cases[i].template, cases[i].context,
-                  count(&ids, TINY_IM_END));
+        CHECK_MSG(count(&ids, TINY_IM_END) == cases[i].ends, "%s over %s: %zu", cases[i].template,
+                  cases[i].context, count(&ids, TINY_IM_END));
         ingle_tokens_free(&ids);
         ingle_model_close(m);
         free(file);
@@ -370,14 +395,16 @@ static void one_beginning(void)
         "{{ x }}", // the vocabulary asks for it
         "hello {{ x }}",
     };
-    static const char *const contexts[] = {"{\"x\":\"a\"}", "{\"x\":\"<s>a\"}", "{\"x\":\"\"}", "{\"x\":\"<s>\"}"};
+    static const char *const contexts[] = {"{\"x\":\"a\"}", "{\"x\":\"<s>a\"}", "{\"x\":\"\"}",
+                                           "{\"x\":\"<s>\"}"};
     for (size_t i = 0; i < 4; i++)
         for (size_t j = 0; j < 4; j++) {
             char *file;
             ingle_tokens ids;
             ingle_model *m = model_with(templates[i], &file);
             tokenize_chat(m, contexts[j], &ids);
-            CHECK_MSG(count(&ids, TINY_BOS) == 1 && ids.ids[0] == TINY_BOS, "%s over %s", templates[i], contexts[j]);
+            CHECK_MSG(count(&ids, TINY_BOS) == 1 && ids.ids[0] == TINY_BOS, "%s over %s",
+                      templates[i], contexts[j]);
             ingle_tokens_free(&ids);
             ingle_model_close(m);
             free(file);
@@ -401,7 +428,8 @@ static void no_vocabulary_no_text(void)
     CHECK(ingle_detokenize(m, (const int32_t[]){5}, 1, 0, &text, &err) == INGLE_ERR_UNSUPPORTED);
     CHECK(ingle_detokenizer_open(&d, m, 0, &err) == INGLE_ERR_UNSUPPORTED && !d);
     CHECK(ingle_chat_tokenize(m, HELLO, strlen(HELLO), NULL, &ids, &err) == INGLE_ERR_UNSUPPORTED);
-    CHECK(ingle_tokenize(m, "a", 1, 0, &ids, NULL) == INGLE_ERR_UNSUPPORTED && ids.n == 0 && text.n == 0);
+    CHECK(ingle_tokenize(m, "a", 1, 0, &ids, NULL) == INGLE_ERR_UNSUPPORTED && ids.n == 0 &&
+          text.n == 0);
     // A template needs no vocabulary.
     CHECK(render(m, HELLO, NULL, &text, &err) == INGLE_OK && strstr(text.bytes, "hello"));
     ingle_text_free(&text);
@@ -417,7 +445,8 @@ static ingle_status use_all(void *user, const ingle_allocator *a)
     ingle_text text = {.allocator = *a};
     ingle_detokenizer *d = NULL;
     ingle_error err;
-    ingle_status status = ingle_model_open_bytes(&m, file->p, file->n, &(ingle_model_options){.allocator = *a}, &err);
+    ingle_status status =
+        ingle_model_open_bytes(&m, file->p, file->n, &(ingle_model_options){.allocator = *a}, &err);
     if (status == INGLE_OK)
         status = ingle_tokenize(m, "hello the \xC3\xA9", 12, 0, &ids, &err);
     if (status == INGLE_OK)
@@ -433,7 +462,8 @@ static ingle_status use_all(void *user, const ingle_allocator *a)
         status = render(m, HELLO, NULL, &text, &err);
     if (status == INGLE_OK)
         status = ingle_chat_tokenize(m, HELLO, strlen(HELLO), NULL, &ids, &err);
-    if (status == INGLE_OK) // what is wrong must not hide that memory ran out, nor the other way round
+    if (status ==
+        INGLE_OK) // what is wrong must not hide that memory ran out, nor the other way round
         CHECK(count(&ids, TINY_IM_START) == 2);
     CHECK(err.status == status);
     ingle_detokenizer_close(d);

@@ -24,7 +24,8 @@ static void *must(void *p)
 /* ---- blocks ----------------------------------------------------------------------------------- */
 
 /* Formats of single numbers that the library only reads: small integers and doubles. */
-static bool number_blocks(const quant_traits *t, size_t n, float limit, uint64_t *seed, uint8_t *out)
+static bool number_blocks(const quant_traits *t, size_t n, float limit, uint64_t *seed,
+                          uint8_t *out)
 {
     if (t->quantize || t->values != 1)
         return false;
@@ -50,7 +51,9 @@ static void drawn_block(const quant_traits *t, float limit, uint64_t *seed, uint
         t->dequantize(out, values, t->values);
         float most = 0;
         for (uint32_t i = 0; i < t->values; i++)
-            most = fabsf(values[i]) <= most ? most : isfinite(values[i]) ? fabsf(values[i]) : INFINITY;
+            most = fabsf(values[i]) <= most ? most
+                   : isfinite(values[i])    ? fabsf(values[i])
+                                            : INFINITY;
         if (most <= limit && most >= limit / 8)
             return;
     }
@@ -77,9 +80,10 @@ void tiny_blocks(uint32_t format, size_t n, float limit, uint64_t *seed, void *o
 
 /* ---- vocabulary ------------------------------------------------------------------------------- */
 
-static const char *const pieces[] = {"\xE2\x96\x81the", "he", "th",  "\xE2\x96\x81t", "in", "er",
-                                     "\xE2\x96\x81" "a", "an", "on", "re", "\n",
-                                     "\xE2\x96\x81hello", "ello", "hello"};
+/* "\xE2\x96\x81" is the mark that stands for a space. */
+static const char *const pieces[] = {
+    "\xE2\x96\x81the", "he", "th", "\xE2\x96\x81t", "in", "er",    "\xE2\x96\x81\x61",
+    "an",              "on", "re", "\n",            "ello", "hello", "\xE2\x96\x81hello"};
 
 static void add_vocabulary(gguf_writer *w, const tiny_shape *s)
 {
@@ -298,7 +302,8 @@ static size_t tensor_bytes(const tensor *t)
 static void fill(const tensor *t, uint64_t seed, void *out)
 {
     const size_t n = (size_t)(t->cols * t->rows);
-    for (const char *p = t->name; *p; p++) // each tensor's values are its own, whatever else is there
+    for (const char *p = t->name; *p;
+         p++) // each tensor's values are its own, whatever else is there
         seed = (seed ^ (uint8_t)*p) * 0x100000001B3u;
     tiny_blocks(t->format, n, t->limit, &seed, out);
     if (t->vector)
@@ -352,7 +357,8 @@ char *tiny_model_part(const tiny_shape *shape, uint32_t part_no, uint32_t n_part
         gguf_write_scalar(&w, "split.count", GGUF_U16, &count);
         gguf_write_i32(&w, "split.tensors.count", (int32_t)all.n);
     }
-    char *file = write_file(&w, &all, all.n * part_no / n_parts, all.n * (part_no + 1) / n_parts, n);
+    char *file =
+        write_file(&w, &all, all.n * part_no / n_parts, all.n * (part_no + 1) / n_parts, n);
     free(all.list);
     return file;
 }

@@ -156,45 +156,49 @@ LANES_INLINE vi half_sum(pack_kind kind, const uint8_t *p, const int8_t *x, int 
     return run_end(&r, split);
 }
 
-LANES_INLINE vf scaled(vf sum, vi i, vf scale, float d)
+/* Adds one part (a block, or half of one for Q6_K) to a row's sum. gemv and gemm do this alike and in
+ * the same order, so a token's numbers do not depend on how many are computed together. */
+LANES_INLINE vf add_part(pack_kind kind, vf f, vi i, vf scale, vf minimum, float d, int32_t sum)
 {
-    return vf_fma(vf_int(i), vf_mul(scale, vf_set1(d)), sum);
+    if (zero_of(kind))
+        i = vi_add(i, vi_set1(-zero_of(kind) * sum));
+    f = vf_fma(vf_int(i), vf_mul(scale, vf_set1(d)), f);
+    return has_min(kind) ? vf_fma(minimum, vf_set1(d * (float)sum), f) : f;
 }
 
-LANES_INLINE vi offset(pack_kind kind, int32_t sum)
+/* Scales and minimums of a part of the unit w, rows of register `sub`. */
+LANES_INLINE vf part_scale(pack_kind kind, const uint8_t *w, size_t part, size_t sub)
 {
-    return vi_set1(-zero_of(kind) * sum);
+    const size_t at = LANES * sub;
+    if (!is_super(kind))
+        return vf_f16(w + 32 * part + 2 * at);
+    const vf d = vf_f16(w + 2 * at);
+    return vf_mul(d, kind == PACK_Q6_K ? vf_i8(w + 64 + 16 * part + at) : vf_u8(w + 64 + 16 * part + at));
+}
+
+LANES_INLINE vf part_min(pack_kind kind, const uint8_t *w, size_t part, size_t sub)
+{
+    const size_t at = LANES * sub;
+    if (!has_min(kind))
+        return vf_zero();
+    if (!is_super(kind))
+        return vf_f16(w + 64 + 32 * part + 2 * at);
+    return vf_mul(vf_mul(vf_f16(w + 32 + 2 * at), vf_set1(-1)), vf_u8(w + 192 + 16 * part + at));
 }
 
 /* Block b of the input against block u of the unit w, rows of register `sub`. */
-LANES_INLINE void add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x, size_t u, size_t b, size_t sub,
-                            vf *f)
+LANES_INLINE vf add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x, size_t u, size_t b, size_t sub, vf f)
 {
     const uint8_t *p = w + head_of(kind) + block_of(kind) * u + 4 * LANES * sub;
     const int8_t *q = x->q + BLOCK * b;
     const float d = x->d[b];
     const int32_t *sums = x->sums + 2 * b;
     const vi lo = half_sum(kind, p, q, 0), hi = half_sum(kind, p, q, 1);
-    if (kind == PACK_Q6_K) {
-        const vf unit_scale = vf_f16(w + 2 * LANES * sub);
-        const uint8_t *s = w + 64 + 32 * u + LANES * sub;
-        f[0] = scaled(f[0], vi_add(lo, offset(kind, sums[0])), vf_mul(unit_scale, vf_i8(s)), d);
-        f[1] = scaled(f[1], vi_add(hi, offset(kind, sums[1])), vf_mul(unit_scale, vf_i8(s + 16)), d);
-        return;
-    }
-    vi i = vi_add(lo, hi);
-    if (zero_of(kind))
-        i = vi_add(i, offset(kind, sums[0] + sums[1]));
-    const float d_sum = d * (float)(sums[0] + sums[1]);
-    if (is_super(kind)) {
-        const vf scale = vf_mul(vf_f16(w + 2 * LANES * sub), vf_u8(w + 64 + 16 * u + LANES * sub));
-        f[u % 2] = scaled(f[u % 2], i, scale, d);
-        f[2] = vf_fma(vf_u8(w + 192 + 16 * u + LANES * sub), vf_set1(d_sum), f[2]);
-        return;
-    }
-    f[u] = scaled(f[u], i, vf_f16(w + 32 * u + 2 * LANES * sub), d);
-    if (kind == PACK_Q4_1)
-        f[u] = vf_fma(vf_f16(w + 64 + 32 * u + 2 * LANES * sub), vf_set1(d_sum), f[u]);
+    if (kind != PACK_Q6_K)
+        return add_part(kind, f, vi_add(lo, hi), part_scale(kind, w, u, sub), part_min(kind, w, u, sub), d,
+                        sums[0] + sums[1]);
+    f = add_part(kind, f, lo, part_scale(kind, w, 2 * u, sub), vf_zero(), d, sums[0]);
+    return add_part(kind, f, hi, part_scale(kind, w, 2 * u + 1, sub), vf_zero(), d, sums[1]);
 }
 
 /* Where prefetching stands: it runs ahead of the weights and jumps to `next` at `end`. */
@@ -222,25 +226,19 @@ LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t
     const uint8_t *p = w->data + group * w->group_bytes, *end = p + n_groups * w->group_bytes;
     ahead a = {p + PREFETCH_BYTES, end, next ? next : end};
     for (size_t g = 0; g < n_groups; g++) {
-        vf f[SUBS][3];
+        vf f[SUBS];
         for (size_t sub = 0; sub < SUBS; sub++)
-            f[sub][0] = f[sub][1] = f[sub][2] = vf_zero();
+            f[sub] = vf_zero();
         for (size_t u = 0; u < w->n_units; u++, p += w->unit_bytes) {
             prefetch(&a, w->unit_bytes);
             const size_t first = u * blocks;
             for (size_t b = 0; b < blocks && (is_super(kind) || first + b < n_blocks); b++)
 #pragma GCC unroll 4
                 for (size_t sub = 0; sub < SUBS; sub++)
-                    add_block(kind, p, x, b, first + b, sub, f[sub]);
-            if (is_super(kind) && kind != PACK_Q6_K)
-                for (size_t sub = 0; sub < SUBS; sub++) {
-                    // The minimums' own scale, once a unit.
-                    f[sub][0] = vf_fma(vf_mul(vf_f16(p + 32 + 2 * LANES * sub), vf_set1(-1)), f[sub][2], f[sub][0]);
-                    f[sub][2] = vf_zero();
-                }
+                    f[sub] = add_block(kind, p, x, b, first + b, sub, f[sub]);
         }
         for (size_t sub = 0; sub < SUBS; sub++)
-            vf_store(y + 16 * g + LANES * sub, vf_add(f[sub][0], f[sub][1]));
+            vf_store(y + 16 * g + LANES * sub, f[sub]);
     }
 }
 
@@ -277,20 +275,9 @@ LANES_INLINE void unpack_part(pack_kind kind, const uint8_t *w, size_t part, siz
             vi_store(line + 64 * lines, high(v));
     }
     float *scale = (float *)(void *)(to + lines * (splits(kind) ? 128u : 64u)) + LANES * sub;
-    if (!is_super(kind)) {
-        vf_store(scale, vf_f16(w + 32 * b + 2 * LANES * sub));
-        if (kind == PACK_Q4_1)
-            vf_store(scale + 16, vf_f16(w + 64 + 32 * b + 2 * LANES * sub));
-        return;
-    }
-    const vf d = vf_f16(w + 2 * LANES * sub);
-    if (kind == PACK_Q6_K) {
-        vf_store(scale, vf_mul(d, vf_i8(w + 64 + 16 * part + LANES * sub)));
-        return;
-    }
-    vf_store(scale, vf_mul(d, vf_u8(w + 64 + 16 * b + LANES * sub)));
-    vf_store(scale + 16, vf_mul(vf_mul(vf_f16(w + 32 + 2 * LANES * sub), vf_set1(-1)),
-                                vf_u8(w + 192 + 16 * b + LANES * sub)));
+    vf_store(scale, part_scale(kind, w, part, sub));
+    if (has_min(kind))
+        vf_store(scale + 16, part_min(kind, w, part, sub));
 }
 
 /* TILE_ROWS rows from row `row` of the panel, n tokens (a constant) from the rows of x. */
@@ -342,11 +329,8 @@ LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size
                 vi i = run_end(&r[v][t], false);
                 if (splits(kind))
                     i = vi_add(i, vi_left32(acc_sum(r[v][t].high), 4));
-                if (zero_of(kind))
-                    i = vi_add(i, offset(kind, sum));
-                f[v][t] = scaled(f[v][t], i, vf_load(scale), dt);
-                if (has_min(kind))
-                    f[v][t] = vf_fma(vf_load(scale + 16), vf_set1(dt * (float)sum), f[v][t]);
+                f[v][t] = add_part(kind, f[v][t], i, vf_load(scale), has_min(kind) ? vf_load(scale + 16) : vf_zero(),
+                                   dt, sum);
             }
         }
     }
