@@ -81,7 +81,7 @@ static bool score_row(void *user, size_t i, const float *logits)
 static ingle_status score_chunk(scoring *s, uint32_t chunk, ingle_error *err)
 {
     int32_t *ids = s->ids.ids + (size_t)chunk * s->n_ctx;
-    const uint32_t first = s->n_ctx / 2, n = s->n_ctx - 1 - first;
+    const uint32_t first = logprobs_first(s->n_ctx), n = logprobs_scored(s->n_ctx);
     const int32_t kept = ids[0];
     if (s->bos >= 0)
         ids[0] = s->bos;
@@ -210,7 +210,7 @@ static ingle_status take_base(scoring *s, const ingle_text *text, ingle_error *e
     if (s->o->file && check_text(s, text, err) != INGLE_OK)
         return err->status;
     status = cut(s, err);
-    const uint64_t rows = (uint64_t)s->n_chunks * (s->n_ctx - 1 - s->n_ctx / 2);
+    const uint64_t rows = (uint64_t)s->n_chunks * logprobs_scored(s->n_ctx);
     if (status == INGLE_OK && rows < SIZE_MAX / sizeof *s->kl)
         s->kl = malloc((size_t)rows * sizeof *s->kl);
     s->row = logprobs_row_open(s->n_vocab);
@@ -241,7 +241,7 @@ static ingle_status score_all(scoring *s, ingle_error *err)
     ingle_session_options opt = setup_session(s->o, &unused);
     opt.n_ctx = s->n_ctx;
     opt.progress = keep_going;
-    s->n_rows = (uint64_t)s->n_chunks * (s->n_ctx - 1 - s->n_ctx / 2);
+    s->n_rows = (uint64_t)s->n_chunks * logprobs_scored(s->n_ctx);
     ingle_status status = ingle_session_open(&s->session, s->m->model, &opt, err);
     term_bar_start(&s->bar, "perplexity", !s->o->quiet, false);
     for (uint32_t i = 0; status == INGLE_OK && i < s->n_chunks; i++)

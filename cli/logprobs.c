@@ -142,7 +142,7 @@ static ingle_status read_head(FILE *f, logprobs_head *head, ingle_error *err)
         return out_error(err, INGLE_ERR_FORMAT, "not written by perplexity --save-logits");
     *head = (logprobs_head){get32(bytes + 8), get32(bytes + 12), get32(bytes + 16)};
     const uint64_t n_ids = (uint64_t)head->n_chunks * head->n_ctx;
-    const uint64_t n_rows = (uint64_t)head->n_chunks * (head->n_ctx - 1 - head->n_ctx / 2);
+    const uint64_t n_rows = (uint64_t)head->n_chunks * logprobs_scored(head->n_ctx);
     const uint64_t row = ROW_HEAD_BYTES + (uint64_t)head->n_vocab * 2;
     // Every factor is small enough after the first tests that no product can wrap.
     const bool sane = head->n_vocab > 0 && head->n_vocab <= VOCAB_LIMIT && head->n_ctx >= 4 &&

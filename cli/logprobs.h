@@ -22,6 +22,18 @@ typedef struct {
     uint32_t n_vocab, n_ctx, n_chunks;
 } logprobs_head;
 
+/* The first position of a chunk whose prediction is scored, and how many are: those with at least
+ * half a chunk before them, as llama.cpp's perplexity tool chooses them. */
+static inline uint32_t logprobs_first(uint32_t n_ctx)
+{
+    return n_ctx / 2;
+}
+
+static inline uint32_t logprobs_scored(uint32_t n_ctx)
+{
+    return n_ctx - 1 - logprobs_first(n_ctx);
+}
+
 typedef struct {
     double high;
     uint32_t top;
