@@ -1,8 +1,9 @@
-/* ingle perplexity: llama.cpp's protocol, so that figures compare. The whole text is tokenized
+/* ingle perplexity, chunked as llama.cpp does it. The whole text is tokenized
  * (with a beginning token if the model adds one) and cut into chunks of n_ctx tokens; the first
  * token of each chunk is replaced by the beginning token if the model adds one; the tokens at
- * n_ctx/2 + 1 .. n_ctx - 1 are predicted from those before them and scored. Text after the last
- * whole chunk is not used. */
+ * n_ctx/2 .. n_ctx - 1 are predicted from those before them and scored. Text after the last whole
+ * chunk is not used. llama.cpp's tool scores one token less a chunk, the first of these: measured,
+ * its figure is 0.2 to 0.3 % higher for that (stories260K and SmolLM2-135M, 256 and 512 tokens). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

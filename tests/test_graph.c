@@ -431,7 +431,8 @@ static void steps_of_other_families(void)
         for (uint32_t threads = 1; threads <= 3; threads += 2) {
             cpu *c = NULL;
             const cpu_options opt = {8, 3, threads, QUANT_F16, QUANT_F16, paths[path]};
-            CHECK_MSG(cpu_open(&c, &g, &opt, &(ingle_allocator){0}, &err) == INGLE_OK, "%s",
+            cpu_shared *shared = NULL;
+            CHECK_MSG(cpu_open(&c, &g, &opt, &shared, &(ingle_allocator){0}, &err) == INGLE_OK, "%s",
                       err.text);
             if (!c)
                 return;
@@ -470,6 +471,7 @@ static void steps_of_other_families(void)
                 }
             }
             cpu_close(c);
+            cpu_shared_free(shared);
         }
     graph_free(&g);
 }
@@ -494,7 +496,9 @@ static void the_executor_says_what_it_cannot(void)
     graph_add_head(&g, &(graph_norm){0}, x, table);
     CHECK_MSG(graph_finish(&g, &err) == INGLE_OK, "%s", err.text);
     cpu_options opt = {8, 8, 1, QUANT_F16, QUANT_F16, NULL};
-    CHECK(cpu_open(&c, &g, &opt, &(ingle_allocator){0}, &err) == INGLE_ERR_UNSUPPORTED && !c);
+    cpu_shared *shared = NULL;
+    CHECK(cpu_open(&c, &g, &opt, &shared, &(ingle_allocator){0}, &err) == INGLE_ERR_UNSUPPORTED && !c);
+    CHECK(shared == NULL);
     CHECK(strstr(err.text, "rotation") &&
           cpu_plan(&g, &opt, &needs, &err) == INGLE_ERR_UNSUPPORTED);
     g.n_ops--; // eight kinds are fine

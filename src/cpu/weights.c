@@ -16,17 +16,7 @@ static bool is_packed(const graph *g, const cpu_kernels *k, size_t tensor)
 {
     const graph_tensor *t = &g->tensors[tensor];
     const pack_kind kind = pack_kind_of(t->format);
-    if (kind == PACK_NONE || !k->gemv[kind] || t->rows < PACK_ROWS)
-        return false;
-    for (size_t i = 0; i < g->n_ops; i++) {
-        if (g->ops[i].kind != GRAPH_LINEAR)
-            continue;
-        const graph_linear *l = &g->ops[i].u.linear;
-        for (uint32_t j = 0; j < l->n_out; j++)
-            if (l->weight[j] == (graph_weight)tensor)
-                return true;
-    }
-    return false;
+    return t->multiplied && kind != PACK_NONE && k->gemv[kind] && t->rows >= PACK_ROWS;
 }
 
 uint64_t cpu_weights_bytes(const graph *g, const cpu_kernels *k, uint64_t *replaced)

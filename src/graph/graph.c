@@ -248,8 +248,12 @@ ingle_status graph_finish(graph *g, ingle_error *err)
         if (!op_fits(g, op))
             return error_set(err, INGLE_ERR_INTERNAL, "graph: the widths of %s do not fit",
                              op->label);
-        if (op->kind == GRAPH_LINEAR && width(g, op->u.linear.in) > g->in_width)
+        if (op->kind != GRAPH_LINEAR)
+            continue;
+        if (width(g, op->u.linear.in) > g->in_width)
             g->in_width = width(g, op->u.linear.in);
+        for (uint32_t j = 0; j < op->u.linear.n_out; j++)
+            g->tensors[op->u.linear.weight[j]].multiplied = true;
     }
     find_lifetimes(g);
     plan(g);

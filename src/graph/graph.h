@@ -22,6 +22,7 @@ typedef struct {
     const void *data;
     uint32_t format; // quant id
     uint64_t rows, cols;
+    bool multiplied; // a linear multiplies by it (set by graph_finish), so backends may re-pack it
 } graph_tensor;
 
 typedef enum { GRAPH_NORM_NONE, GRAPH_NORM_RMS, GRAPH_NORM_LAYER } graph_norm_kind;
