@@ -281,7 +281,7 @@ static void set_weights(product *p, const oracle_format *f, int side, size_t col
     const size_t bytes = ROWS * cols / (size_t)f->values * (size_t)f->bytes;
     uint8_t *data = place(&mem_w, side, bytes);
     tiny_blocks(f->id, ROWS * cols, 1, seed, data);
-    p->w = (graph_tensor){f->name, data, f->id, ROWS, cols};
+    p->w = (graph_tensor){f->name, data, f->id, ROWS, cols, false};
     p->x = (cpu_rows){.cols = cols};
     read_weights(f, data, ROWS * cols, p->values);
 }
@@ -785,7 +785,7 @@ static void bench_format(const cpu_kernels *k, const quant_traits *f)
         weights[i] = weights[i - 8 * f->bytes];
     fill(RANDOM, x, TOKENS_MAX * N_COLS, &seed);
     quant_activations(x, TOKENS_MAX * N_COLS, q, d, sums);
-    const graph_tensor w = {f->name, weights, f->id, N_ROWS, N_COLS};
+    const graph_tensor w = {f->name, weights, f->id, N_ROWS, N_COLS, false};
     printf("%-10s %-8s", k->name, f->name);
     for (size_t n = 1; n <= TOKENS_MAX; n += TOKENS_MAX - 1) {
         const cpu_rows in = {n, N_COLS, x, N_COLS, q, d, sums, N_COLS};

@@ -144,7 +144,7 @@ static void touch(built *b, graph_value v)
 static graph_weight matrix(built *b, uint32_t rows, uint32_t cols)
 {
     static const float nothing[1];
-    return graph_add_tensor(&b->g, &(graph_tensor){"w", nothing, QUANT_F32, rows, cols});
+    return graph_add_tensor(&b->g, &(graph_tensor){"w", nothing, QUANT_F32, rows, cols, false});
 }
 
 static graph_norm norm_of(built *b, graph_value v)
@@ -268,7 +268,7 @@ typedef struct {
 
 static graph_weight weight(graph *g, uint64_t rows, uint64_t cols)
 {
-    return graph_add_tensor(g, &(graph_tensor){"w", NULL, QUANT_F32, rows, cols});
+    return graph_add_tensor(g, &(graph_tensor){"w", NULL, QUANT_F32, rows, cols, false});
 }
 
 static void make_fitting(fitting *f)
@@ -395,7 +395,7 @@ static graph_weight random_tensor(graph *g, uint64_t rows, uint64_t cols, float 
 {
     for (size_t i = 0; i < rows * cols; i++)
         values[i] = test_random_float(seed) * 2;
-    return graph_add_tensor(g, &(graph_tensor){"w", values, QUANT_F32, rows, cols});
+    return graph_add_tensor(g, &(graph_tensor){"w", values, QUANT_F32, rows, cols, false});
 }
 
 /* The steps that no family of today is made of: an embedding with a scale, a norm that stands
@@ -487,7 +487,7 @@ static void the_executor_says_what_it_cannot(void)
     cpu_needs needs;
     graph_init(&g, &(graph_sizes){1, 1, 1, WIDTH, WIDTH, WIDTH, VOCAB}, &(ingle_allocator){0});
     const graph_weight table =
-        graph_add_tensor(&g, &(graph_tensor){"w", nothing, QUANT_F32, VOCAB, WIDTH});
+        graph_add_tensor(&g, &(graph_tensor){"w", nothing, QUANT_F32, VOCAB, WIDTH, false});
     const graph_value x = graph_add_value(&g, "x", WIDTH);
     graph_add_op(&g, GRAPH_EMBED, "embed", GRAPH_NO_LAYER)->u.embed = (graph_embed){table, x, 1};
     for (size_t i = 0; i < 9; i++)

@@ -57,9 +57,14 @@ static size_t lay_out(cpu *c, const graph *g, const cpu_options *opt, uint8_t *b
     c->logits = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(float), g->sizes.n_vocab));
     c->steps = carve(base, &at, size_mul(g->n_ops, sizeof *c->steps));
     c->threads = carve(base, &at, size_mul(opt->n_threads, sizeof *c->threads));
-    for (uint32_t i = 0; i < opt->n_threads; i++) {
+    if (base) {
+        for (uint32_t i = 0; i < opt->n_threads; i++)
+            lay_out_thread(&c->threads[i], g, opt, base, &at);
+    } else { // all alike: counted once, however many are asked for
         cpu_thread unplaced;
-        lay_out_thread(base ? &c->threads[i] : &unplaced, g, opt, base, &at);
+        size_t one = 0;
+        lay_out_thread(&unplaced, g, opt, NULL, &one);
+        at = size_add(at, size_mul(one, opt->n_threads));
     }
     for (size_t i = 0; i < c->n_ropes; i++)
         c->ropes[i].cos_sin =

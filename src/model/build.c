@@ -98,7 +98,7 @@ static graph_weight add_tensor(model_builder *b, const gguf_tensor *t, const voi
         b->status = error_memory(b->err, t->name.n, "a tensor's name");
         return GRAPH_NONE;
     }
-    return graph_add_tensor(b->graph, &(graph_tensor){name, data, format, rows, cols});
+    return graph_add_tensor(b->graph, &(graph_tensor){name, data, format, rows, cols, false});
 }
 
 graph_weight build_matrix(model_builder *b, const char *name, uint32_t layer, uint64_t rows,
