@@ -4,6 +4,8 @@
 #define INGLE_MODEL_ARCHS_H
 
 #define MODEL_ARCHS(X) \
-    X("llama", llama)
+    X("llama", llama)       \
+    X("qwen2", qwen2)       \
+    X("qwen3", qwen3)
 
 #endif
