@@ -15,7 +15,7 @@ B       ?= build/native
 Q       := $(if $(V),,@)
 SAY      = @$(if $(V),true,echo)
 
-LIB_SRC := $(filter-out src/host/host_wasm.c,$(wildcard src/*/*.c))
+LIB_SRC := $(filter-out src/host/host_wasm.c src/wasm/%.c,$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
@@ -154,3 +154,62 @@ $(B)/fuzz/replay_%: $(B)/fuzz/fuzz_%.o $(B)/fuzz/replay.o $(B)/libingle.a
 $(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(B)/libingle.a
 	$(CC) $(FLAGS) -fsanitize=fuzzer $^ -o $@ $(LIBS)
 .PHONY: fuzz fuzz-run fuzz-replay
+
+# ---- WebAssembly --------------------------------------------------------------------------------
+# Four modules from the same sources: SIMD128 or relaxed SIMD, one thread or shared memory. clang and
+# wasi-libc, no Emscripten. Compiled and linked apart, so that clang runs no optimiser it finds on the
+# PATH; --no-check-features because Debian's wasi-libc is built without atomics, which is sound as
+# long as only the leader allocates (src/host/host_wasm.c). make wasm-tools installs what is missing.
+WASM_CC      ?= clang-19
+WASM_LD      ?= wasm-ld-19
+WASM_SYSROOT ?= /usr
+WASM_BUILDS  := simd relaxed simd-threads relaxed-threads
+WASM_OPT     ?= -O2
+# Kernels, and what an answer passes through for each token.
+WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float cpu/cpu_portable cpu/cpu_linear cpu/cpu_ops cpu/pack)
+WASM_SRC     := $(filter-out src/host/host_posix.c,$(LIB_SRC)) \
+                src/host/host_wasm.c $(wildcard src/wasm/*.c)
+WASM_FLAGS    = --target=wasm32-wasi --sysroot=$(WASM_SYSROOT) -isystem $(WASM_SYSROOT)/include/wasm32-wasi \
+                -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -ffp-contract=off -fno-math-errno -fvisibility=hidden \
+                -ffunction-sections -fdata-sections -DNDEBUG -MMD -MP
+WASM_BUILTINS = $(shell $(WASM_CC) --print-resource-dir)/lib/wasi/libclang_rt.builtins-wasm32.a
+WASM_LINK     = --no-entry --gc-sections --strip-all --import-memory --max-memory=4294967296 -z stack-size=1048576 \
+                --stack-first --export=_initialize
+wasm_features = -msimd128 $(if $(findstring relaxed,$(1)),-mrelaxed-simd) \
+                $(if $(findstring threads,$(1)),-matomics -mbulk-memory)
+wasm_link     = $(if $(findstring threads,$(1)),--shared-memory --no-check-features --export=__stack_pointer)
+
+wasm: wasm-check $(WASM_BUILDS:%=build/wasm/%.wasm) ## the four WebAssembly modules, and their sizes
+	@for b in $(WASM_BUILDS); do \
+	    printf '%-16s %7d bytes' $$b $$(wc -c < build/wasm/$$b.wasm); \
+	    if command -v brotli >/dev/null; then printf ', %6d brotli' $$(brotli -c -q 11 build/wasm/$$b.wasm | wc -c); fi; \
+	    echo; \
+	done
+
+wasm-check:
+	@for tool in $(WASM_CC) $(WASM_LD); do \
+	    command -v $$tool >/dev/null || { echo "wasm: $$tool is missing: make wasm-tools"; exit 1; }; \
+	done; for file in $(WASM_BUILTINS) $(WASM_SYSROOT)/lib/wasm32-wasi/libc.a; do \
+	    [ -f $$file ] || { echo "wasm: $$file is missing: make wasm-tools"; exit 1; }; \
+	done
+
+wasm-tools:                ## installs clang, lld and wasi-libc for WebAssembly (Debian, Ubuntu)
+	@sh tools/install_wasm.sh
+
+define WASM_RULES
+build/wasm/$(1)/%.o: %.c build/wasm/$(1)/flags
+	@mkdir -p $$(@D)
+	$$(SAY) "$(WASM_CC) $(1) $$<"
+	$$(Q)$(WASM_CC) $$(WASM_FLAGS) $$(call wasm_features,$(1)) $$(if $$(filter $$<,$$(WASM_HOT)),-O3,$$(WASM_OPT)) \
+	    -c $$< -o $$@
+build/wasm/$(1)/flags: FORCE
+	@mkdir -p $$(@D)
+	@echo '$$(WASM_FLAGS) $$(WASM_OPT) $$(WASM_SRC)' | cmp -s - $$@ || echo '$$(WASM_FLAGS) $$(WASM_OPT) $$(WASM_SRC)' > $$@
+build/wasm/$(1).wasm: $$(WASM_SRC:%.c=build/wasm/$(1)/%.o)
+	$$(SAY) "$(WASM_LD) $$@"
+	$$(Q)$(WASM_LD) $$(WASM_LINK) $$(call wasm_link,$(1)) $$(WASM_SYSROOT)/lib/wasm32-wasi/crt1-reactor.o $$^ \
+	    -L$$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $$(WASM_BUILTINS) -o $$@
+endef
+$(foreach b,$(WASM_BUILDS),$(eval $(call WASM_RULES,$(b))))
+-include $(shell find build/wasm -name '*.d' 2>/dev/null)
+.PHONY: wasm wasm-check wasm-tools
