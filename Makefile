@@ -164,7 +164,7 @@ WASM_CC      ?= clang-19
 WASM_LD      ?= wasm-ld-19
 WASM_SYSROOT ?= /usr
 WASM_BUILDS  := simd relaxed simd-threads relaxed-threads
-WASM_OPT     ?= -O2
+WASM_OPT     ?= -Oz
 # Kernels, and what an answer passes through for each token.
 WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float cpu/cpu_portable cpu/cpu_linear cpu/cpu_ops cpu/pack)
 WASM_SRC     := $(filter-out src/host/host_posix.c,$(LIB_SRC)) \
@@ -175,8 +175,8 @@ WASM_FLAGS    = --target=wasm32-wasi --sysroot=$(WASM_SYSROOT) -isystem $(WASM_S
 WASM_BUILTINS = $(shell $(WASM_CC) --print-resource-dir)/lib/wasi/libclang_rt.builtins-wasm32.a
 WASM_LINK     = --no-entry --gc-sections --strip-all --import-memory --max-memory=4294967296 -z stack-size=1048576 \
                 --stack-first --export=_initialize
-wasm_features = -msimd128 $(if $(findstring relaxed,$(1)),-mrelaxed-simd) \
-                $(if $(findstring threads,$(1)),-matomics -mbulk-memory)
+wasm_features = -msimd128 -mbulk-memory -msign-ext -mnontrapping-fptoint $(if $(findstring relaxed,$(1)),-mrelaxed-simd) \
+                $(if $(findstring threads,$(1)),-matomics)
 wasm_link     = $(if $(findstring threads,$(1)),--shared-memory --no-check-features --export=__stack_pointer)
 
 wasm: wasm-check $(WASM_BUILDS:%=build/wasm/%.wasm) ## the four WebAssembly modules, and their sizes
