@@ -20,7 +20,7 @@
  *   SPLIT_BYTES    1: bytes over 127 are multiplied as two nibbles; 0: acc_dot takes any byte
  *   BYTE_ZERO      what bytes of Q8_0 and IQ4_NL stand above their value when acc_dot sees them (128,
  *                  or 0 if vi_byte(v) makes them signed); vi_byte(v)
- *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_mul vf_add vf_fma(a, b, c) = a * b + c
+ *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_mul vf_fma(a, b, c) = a * b + c
  *   vf_int(vi) vf_f16(p) vf_u8(p) vf_i8(p)   from int32, LANES halves, LANES bytes
  */
 #include "cpu/kernels.h"
