@@ -151,7 +151,7 @@ typedef struct {
 /* Inputs as a kernel gets them: floats if it reads floats, else int8 in blocks, and nothing else. */
 static void place_inputs(product *p, bool int8, int side, size_t n_tokens)
 {
-    const size_t cols = p->x.cols, stride = (cols + 31) / 32 * 32, blocks = stride / 32;
+    const size_t cols = p->x.cols, stride = (cols + 31) / 32 * 32, blocks = stride / 16;
     p->x = (cpu_rows){.n_tokens = n_tokens, .cols = cols, .f_stride = cols, .q_stride = stride};
     if (!int8) {
         float *f = place(&mem_f, side, n_tokens * cols * sizeof *f);
@@ -161,9 +161,9 @@ static void place_inputs(product *p, bool int8, int side, size_t n_tokens)
     }
     int8_t *q = place(&mem_q, side, n_tokens * stride);
     float *d = place(&mem_d, side, n_tokens * blocks * sizeof *d);
-    int32_t *sums = place(&mem_sums, side, n_tokens * 2 * blocks * sizeof *sums);
+    int32_t *sums = place(&mem_sums, side, n_tokens * blocks * sizeof *sums);
     for (size_t t = 0; t < n_tokens; t++)
-        quant_activations(p->x_values + t * cols, cols, q + t * stride, d + t * blocks, sums + t * 2 * blocks);
+        quant_activations(p->x_values + t * cols, cols, q + t * stride, d + t * blocks, sums + t * blocks);
     p->x.q = q;
     p->x.d = d;
     p->x.sums = sums;
@@ -183,7 +183,7 @@ static double true_product(const product *p, size_t r, size_t t, bool int8, doub
     double sum = 0, all = 0, largest = 0, rounded = 0, inputs = 0;
     for (size_t i = 0; i < cols; i++) {
         float peak = 0;
-        for (size_t j = i / 32 * 32; j < i / 32 * 32 + 32 && j < cols; j++)
+        for (size_t j = i / 16 * 16; j < i / 16 * 16 + 16 && j < cols; j++)
             peak = fmaxf(peak, fabsf(x[j]));
         sum += w[i] * (double)x[i];
         all += fabs(w[i] * (double)x[i]);
@@ -399,9 +399,9 @@ static void check_exact_packed(const cpu_kernels *k, product *p, const oracle_fo
     k->gemm[packing](&w, 0, w.n_groups, &p->x, many, PADDED, place(&mem_scratch, BACK, p->x.cols * CPU_PANEL_BYTES));
     const cpu_rows all = p->x;
     for (size_t t = 0; t < all.n_tokens; t++) {
-        const size_t blocks = all.q_stride / 32;
+        const size_t blocks = all.q_stride / 16;
         const cpu_rows x = {1, all.cols, NULL, 0, all.q + t * all.q_stride, all.d + t * blocks,
-                            all.sums + t * 2 * blocks, all.q_stride};
+                            all.sums + t * blocks, all.q_stride};
         k->gemv[packing](&w, 0, w.n_groups, &x, one, NULL);
         for (size_t r = 0; r < ROWS; r++) {
             int64_t sum = 0, sizes = 0;
@@ -422,11 +422,11 @@ static void check_exact_packed(const cpu_kernels *k, product *p, const oracle_fo
 static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f, int pattern, uint64_t *seed)
 {
     enum { TOKENS = 5 };
-    const size_t cols = p->x.cols, blocks = cols / 32;
+    const size_t cols = p->x.cols, blocks = cols / 16;
     int8_t *q = place(&mem_q, BACK, TOKENS * cols);
     float *d = place(&mem_d, BACK, TOKENS * blocks * sizeof *d);
-    int32_t *sums = place(&mem_sums, BACK, TOKENS * 2 * blocks * sizeof *sums);
-    memset(sums, 0, TOKENS * 2 * blocks * sizeof *sums);
+    int32_t *sums = place(&mem_sums, BACK, TOKENS * blocks * sizeof *sums);
+    memset(sums, 0, TOKENS * blocks * sizeof *sums);
     for (size_t i = 0; i < TOKENS * cols; i++) {
         static const int8_t extreme[] = {127, -128, 1, -1};
         q[i] = pattern == 0   ? (int8_t)(test_random(seed) >> 56)
@@ -435,7 +435,7 @@ static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f
                : pattern == 3 ? (int8_t)(i % 2 ? 127 : -128)
                               : extreme[test_random(seed) % 4];
         sums[i / 16] += q[i];
-        d[i / 32] = 0.125f;
+        d[i / 16] = 0.125f;
     }
     p->x = (cpu_rows){TOKENS, cols, NULL, 0, q, d, sums, cols};
     float y[TOKENS * ROWS];
@@ -772,7 +772,7 @@ static void bench_format(const cpu_kernels *k, const quant_traits *f)
 {
     enum { N_ROWS = 768, N_COLS = 2048, CHUNK = 16 };
     const size_t bytes = (size_t)N_ROWS * N_COLS / f->values * f->bytes;
-    static float x[TOKENS_MAX * N_COLS], y[TOKENS_MAX * CHUNK], d[TOKENS_MAX * N_COLS / 32];
+    static float x[TOKENS_MAX * N_COLS], y[TOKENS_MAX * CHUNK], d[TOKENS_MAX * N_COLS / 16];
     static int8_t q[TOKENS_MAX * N_COLS];
     static int32_t sums[TOKENS_MAX * N_COLS / 16];
     _Alignas(64) static uint8_t scratch[N_COLS * CPU_ROW_SCRATCH];

@@ -22,7 +22,7 @@ static void *carve(uint8_t *base, size_t *at, size_t bytes)
 
 static size_t q_stride(const graph *g)
 {
-    return (size_t)(g->in_width + CPU_BLOCK - 1) / CPU_BLOCK * CPU_BLOCK;
+    return (size_t)(g->in_width + CPU_PAD - 1) / CPU_PAD * CPU_PAD;
 }
 
 /* Attention's scores, or a panel, which is larger than a row's unpacking. */
@@ -41,7 +41,7 @@ static void lay_out_thread(cpu_thread *t, const graph *g, const cpu_options *opt
     t->normed = carve(base, at, (size_t)g->in_width * sizeof(float));
     t->q = carve(base, at, stride);
     t->d = carve(base, at, stride / CPU_BLOCK * sizeof(float));
-    t->sums = carve(base, at, stride / 16 * sizeof(int32_t));
+    t->sums = carve(base, at, stride / CPU_BLOCK * sizeof(int32_t));
     t->work = carve(base, at, work_bytes(g, opt));
 }
 
@@ -53,7 +53,10 @@ static size_t lay_out(cpu *c, const graph *g, const cpu_options *opt, uint8_t *b
     c->normed = carve(base, &at, size_mul(size_mul(n, (size_t)g->in_width), sizeof(float)));
     c->q = carve(base, &at, size_mul(n, stride));
     c->d = carve(base, &at, size_mul(size_mul(n, stride / CPU_BLOCK), sizeof(float)));
-    c->sums = carve(base, &at, size_mul(size_mul(n, stride / 16), sizeof(int32_t)));
+    c->sums = carve(base, &at, size_mul(size_mul(n, stride / CPU_BLOCK), sizeof(int32_t)));
+    c->fine_q = carve(base, &at, size_mul(CPU_HEAD_ROWS, stride));
+    c->fine_d = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(float), stride / CPU_BLOCK));
+    c->fine_sums = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(int32_t), stride / CPU_BLOCK));
     c->logits = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(float), g->sizes.n_vocab));
     c->steps = carve(base, &at, size_mul(g->n_ops, sizeof *c->steps));
     c->threads = carve(base, &at, size_mul(opt->n_threads, sizeof *c->threads));

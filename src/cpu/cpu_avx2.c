@@ -126,11 +126,6 @@ PRIMITIVE vf vf_mul(vf a, vf b)
     return _mm256_mul_ps(a, b);
 }
 
-PRIMITIVE vf vf_add(vf a, vf b)
-{
-    return _mm256_add_ps(a, b);
-}
-
 PRIMITIVE vf vf_fma(vf a, vf b, vf c)
 {
     return _mm256_fmadd_ps(a, b, c);

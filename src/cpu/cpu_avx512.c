@@ -129,11 +129,6 @@ PRIMITIVE vf vf_mul(vf a, vf b)
     return _mm512_mul_ps(a, b);
 }
 
-PRIMITIVE vf vf_add(vf a, vf b)
-{
-    return _mm512_add_ps(a, b);
-}
-
 PRIMITIVE vf vf_fma(vf a, vf b, vf c)
 {
     return _mm512_fmadd_ps(a, b, c);

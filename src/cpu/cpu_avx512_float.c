@@ -59,22 +59,18 @@ static TARGET void norm(const graph_norm *n, const float *weight, const float *b
 /* As quant_activations, to the bit: the division is exact, the conversion rounds ties to even. */
 static TARGET void quantise(const float *x, size_t n, int8_t *q, float *d, int32_t *sums)
 {
-    for (size_t b = 0; b < n / 32; b++, x += 32, q += 32) {
-        const __m512 u = _mm512_loadu_ps(x), v = _mm512_loadu_ps(x + 16);
-        const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(u), _mm512_abs_ps(v)));
-        const __mmask16 nan = _mm512_cmp_ps_mask(u, v, _CMP_UNORD_Q);
-        if (nan || !(most <= 3.4028235e38f) || most / 127 < 1.17549435e-38f) { // rare: the plain way
-            quant_activations(x, 32, q, d + b, sums + 2 * b);
+    for (size_t b = 0; b < n / 16; b++, x += 16, q += 16) {
+        const __m512 v = _mm512_loadu_ps(x);
+        const float most = _mm512_reduce_max_ps(_mm512_abs_ps(v));
+        if (_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q) || !(most <= 3.4028235e38f) ||
+            most / 127 < 1.17549435e-38f) { // rare: the plain way
+            quant_activations(x, 16, q, d + b, sums + b);
             continue;
         }
-        const __m512 scale = _mm512_set1_ps(most / 127);
-        const __m512i i = _mm512_cvtps_epi32(_mm512_div_ps(u, scale));
-        const __m512i j = _mm512_cvtps_epi32(_mm512_div_ps(v, scale));
+        const __m512i i = _mm512_cvtps_epi32(_mm512_div_ps(v, _mm512_set1_ps(most / 127)));
         _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtepi32_epi8(i));
-        _mm_storeu_si128((__m128i *)(void *)(q + 16), _mm512_cvtepi32_epi8(j));
         d[b] = most / 127;
-        sums[2 * b] = _mm512_reduce_add_epi32(i);
-        sums[2 * b + 1] = _mm512_reduce_add_epi32(j);
+        sums[b] = _mm512_reduce_add_epi32(i);
     }
 }
 

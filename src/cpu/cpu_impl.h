@@ -8,7 +8,8 @@
 #include "cpu/pool.h"
 #include "cpu/weights.h"
 
-enum { CPU_ALIGN = 64, CPU_BLOCK = 32, CPU_MAX_ROPES = 8 };
+/* Rows of int8 are padded to 32 values, the block of most formats; their scales stand for 16. */
+enum { CPU_ALIGN = 64, CPU_PAD = 32, CPU_BLOCK = 16, CPU_MAX_ROPES = 8 };
 
 /* Rows of one ticket: of one token at most ONE_ROWS, of many MANY_ROWS. */
 enum { CPU_ONE_ROWS = 256, CPU_MANY_ROWS = 32 };
@@ -24,6 +25,7 @@ typedef struct {
 typedef struct {
     const cpu_packed *packed[GRAPH_MAX_OUT]; // NULL: as in the file
     bool int8;         // some weight reads int8 inputs
+    bool fine;         // the head: what rounding left over is multiplied too
     bool gated;        // output 0 is made of weights 0 and 1
     uint32_t n_out;    // outputs with rows of their own: 1 if gated
     uint32_t one_rows; // rows a ticket for one token; multiple of 16
@@ -54,8 +56,11 @@ struct cpu {
     float *values;  // [n_batch] times the plan
     float *normed;  // [n_batch][in_width]
     int8_t *q;      // [n_batch][in_width rounded up to 32]
-    float *d;       // [n_batch][q_stride / 32]
-    int32_t *sums;  // [n_batch][q_stride / 16]
+    float *d;       // [n_batch][q_stride / 16]
+    int32_t *sums;  // the same
+    int8_t *fine_q; // [CPU_HEAD_ROWS][q_stride]: what q left over, as int8 again
+    float *fine_d;
+    int32_t *fine_sums;
     float *logits;  // [CPU_HEAD_ROWS][n_vocab]
     cpu_thread *threads; // [n_threads]
     cpu_rope_table ropes[CPU_MAX_ROPES];

@@ -6,7 +6,7 @@
 
 #include "cpu/kernels.h"
 
-enum { BLOCK = 32 }; // of the activations
+enum { BLOCK = 32, HALF = 16 }; // of weights, of activations
 
 /* A row unpacked: w[i] = q[i] * d[i / group] + m[i / 32] (m only with groups of 32). */
 typedef struct {
@@ -157,7 +157,7 @@ static void unpack_q6_k(const uint8_t *b, size_t cols, int_row *out)
 
 /* ---- integer products ------------------------------------------------------------------------- */
 
-/* At most 32 * 128 * 128 = 2^19: exact in 32 bits. */
+/* At most 16 * 128 * 128 = 2^18: exact in 32 bits, and in a float. */
 static int32_t dot(const int8_t *a, const int8_t *b, size_t n)
 {
     int32_t sum = 0;
@@ -186,17 +186,12 @@ static float row_dot(const int_format *f, const int_row *w, const int8_t *q, con
                      const int32_t *sums, size_t n_blocks)
 {
     float sum[4] = {0};
-    for (size_t b = 0; b < n_blocks; b++) {
+    for (size_t b = 0; b < n_blocks; b++, d += 2, sums += 2) {
         const int8_t *wq = w->q + BLOCK * b, *xq = q + BLOCK * b;
-        float part;
-        if (f->group == 16)
-            part = w->d[2 * b] * (float)dot(wq, xq, 16) +
-                   w->d[2 * b + 1] * (float)dot(wq + 16, xq + 16, 16);
-        else
-            part = w->d[b] * (float)dot(wq, xq, BLOCK);
+        const float low = (float)dot(wq, xq, HALF) * d[0], high = (float)dot(wq + HALF, xq + HALF, HALF) * d[1];
+        sum[b % 4] += f->group == HALF ? w->d[2 * b] * low + w->d[2 * b + 1] * high : w->d[b] * (low + high);
         if (f->has_min)
-            part += w->m[b] * (float)(sums[2 * b] + sums[2 * b + 1]);
-        sum[b % 4] += d[b] * part;
+            sum[b % 4] += w->m[b] * (d[0] * (float)sums[0] + d[1] * (float)sums[1]);
     }
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
@@ -215,8 +210,8 @@ static void int8_matmul(const graph_tensor *w, size_t row, size_t n_rows, const 
         f->unpack((const uint8_t *)w->data + (row + r) * row_bytes, cols, &unpacked);
         for (size_t t = 0; t < x->n_tokens; t++)
             y[t * y_stride + r] = row_dot(f, &unpacked, x->q + t * x->q_stride,
-                                          x->d + t * (x->q_stride / BLOCK),
-                                          x->sums + t * (x->q_stride / 16), n_blocks);
+                                          x->d + t * (x->q_stride / HALF),
+                                          x->sums + t * (x->q_stride / HALF), n_blocks);
     }
 }
 

@@ -16,15 +16,14 @@
     X(avx512)
 
 /* The inputs of a linear: n_tokens rows of `cols` values, as floats and, if the kernel asks for
- * them, as int8 in blocks of 32 (see quant_activations), with sums for weights that are stored with
- * an offset. */
+ * them, as int8 in blocks of 16 with their scales and sums (see quant_activations). */
 typedef struct {
     size_t n_tokens, cols;
     const float *f;      // [n_tokens][f_stride]
     size_t f_stride;
     const int8_t *q;     // [n_tokens][q_stride], q_stride = cols rounded up to 32
-    const float *d;      // [n_tokens][q_stride / 32]
-    const int32_t *sums; // [n_tokens][q_stride / 16]: of each half block's q
+    const float *d;      // [n_tokens][q_stride / 16]
+    const int32_t *sums; // the same
     size_t q_stride;
 } cpu_rows;
 

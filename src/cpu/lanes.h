@@ -20,7 +20,7 @@
  *   SPLIT_BYTES    1: bytes over 127 are multiplied as two nibbles; 0: acc_dot takes any byte
  *   BYTE_ZERO      what bytes of Q8_0 and IQ4_NL stand above their value when acc_dot sees them (128,
  *                  or 0 if vi_byte(v) makes them signed); vi_byte(v)
- *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_mul vf_add vf_fma(a, b, c) = a * b + c
+ *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_mul vf_fma(a, b, c) = a * b + c
  *   vf_int(vi) vf_f16(p) vf_u8(p) vf_i8(p)   from int32, LANES halves, LANES bytes
  */
 #include "cpu/kernels.h"
@@ -156,14 +156,18 @@ LANES_INLINE vi half_sum(pack_kind kind, const uint8_t *p, const int8_t *x, int 
     return run_end(&r, split);
 }
 
-/* Adds one part (a block, or half of one for Q6_K) to a row's sum. gemv and gemm do this alike and in
- * the same order, so a token's numbers do not depend on how many are computed together. */
-LANES_INLINE vf add_part(pack_kind kind, vf f, vi i, vf scale, vf minimum, float d, int32_t sum)
+/* Adds 16 columns to a row's sum, and a block's minimum. gemv and gemm do this alike and in the same
+ * order, so a token's numbers do not depend on how many are computed together. */
+LANES_INLINE vf add_half(pack_kind kind, vf f, vi i, vf scale, float d, int32_t sum)
 {
     if (zero_of(kind))
         i = vi_add(i, vi_set1(-zero_of(kind) * sum));
-    f = vf_fma(vf_int(i), vf_mul(scale, vf_set1(d)), f);
-    return has_min(kind) ? vf_fma(minimum, vf_set1(d * (float)sum), f) : f;
+    return vf_fma(vf_int(i), vf_mul(scale, vf_set1(d)), f);
+}
+
+LANES_INLINE vf add_min(vf f, vf minimum, const float *d, const int32_t *sums)
+{
+    return vf_fma(minimum, vf_set1(d[0] * (float)sums[0] + d[1] * (float)sums[1]), f);
 }
 
 /* Scales and minimums of a part of the unit w, rows of register `sub`. */
@@ -191,14 +195,14 @@ LANES_INLINE vf add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x, s
 {
     const uint8_t *p = w + head_of(kind) + block_of(kind) * u + 4 * LANES * sub;
     const int8_t *q = x->q + BLOCK * b;
-    const float d = x->d[b];
+    const float *d = x->d + 2 * b;
     const int32_t *sums = x->sums + 2 * b;
-    const vi lo = half_sum(kind, p, q, 0), hi = half_sum(kind, p, q, 1);
-    if (kind != PACK_Q6_K)
-        return add_part(kind, f, vi_add(lo, hi), part_scale(kind, w, u, sub), part_min(kind, w, u, sub), d,
-                        sums[0] + sums[1]);
-    f = add_part(kind, f, lo, part_scale(kind, w, 2 * u, sub), vf_zero(), d, sums[0]);
-    return add_part(kind, f, hi, part_scale(kind, w, 2 * u + 1, sub), vf_zero(), d, sums[1]);
+    const bool halves = kind == PACK_Q6_K; // with scales of their own
+    const vf scale = part_scale(kind, w, halves ? 2 * u : u, sub);
+    f = add_half(kind, f, half_sum(kind, p, q, 0), scale, d[0], sums[0]);
+    f = add_half(kind, f, half_sum(kind, p, q, 1), halves ? part_scale(kind, w, 2 * u + 1, sub) : scale, d[1],
+                 sums[1]);
+    return has_min(kind) ? add_min(f, part_min(kind, w, u, sub), d, sums) : f;
 }
 
 /* Where prefetching stands: it runs ahead of the weights and jumps to `next` at `end`. */
@@ -280,6 +284,43 @@ LANES_INLINE void unpack_part(pack_kind kind, const uint8_t *w, size_t part, siz
         vf_store(scale + 16, part_min(kind, w, part, sub));
 }
 
+/* Sums of 16 columns, lines first ... first + 3 of a part, for a tile. */
+LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, size_t first, const int8_t *q,
+                            size_t q_stride, vi sums[TILE_VECTORS][TILE_TOKENS], int n)
+{
+    const size_t lines = part_lines(kind), bytes = part_bytes(kind);
+    running r[TILE_VECTORS][TILE_TOKENS];
+    for (int v = 0; v < TILE_VECTORS; v++)
+        for (int t = 0; t < n; t++)
+            r[v][t] = run_start();
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++) {
+        vi w[TILE_VECTORS], w_high[TILE_VECTORS];
+        for (int v = 0; v < TILE_VECTORS; v++) {
+            const size_t at = row + (size_t)v * LANES;
+            const uint8_t *p = part + at / 16 * bytes + 64 * (first + j) + 4 * (at % 16);
+            w[v] = vi_load(p);
+            if (splits(kind))
+                w_high[v] = vi_load(p + 64 * lines);
+        }
+#pragma GCC unroll 6
+        for (int t = 0; t < n; t++) {
+            const vi four = vi_four(q + (size_t)t * q_stride + 4 * j);
+            for (int v = 0; v < TILE_VECTORS; v++) {
+                if (splits(kind))
+                    r[v][t].high = acc_dot(r[v][t].high, w_high[v], four);
+                run_add(&r[v][t], false, steps_of(kind), w[v], four);
+            }
+        }
+    }
+    for (int v = 0; v < TILE_VECTORS; v++)
+        for (int t = 0; t < n; t++) {
+            sums[v][t] = run_end(&r[v][t], false);
+            if (splits(kind))
+                sums[v][t] = vi_add(sums[v][t], vi_left32(acc_sum(r[v][t].high), 4));
+        }
+}
+
 /* TILE_ROWS rows from row `row` of the panel, n tokens (a constant) from the rows of x. */
 LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size_t row, size_t n_parts,
                        const cpu_rows *x, size_t token, float *y, size_t y_stride, int n)
@@ -288,50 +329,30 @@ LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size
     for (int v = 0; v < TILE_VECTORS; v++)
         for (int t = 0; t < n; t++)
             f[v][t] = vf_zero();
-    const size_t lines = part_lines(kind), d_stride = x->q_stride / BLOCK;
+    const size_t lines = part_lines(kind), bytes = part_bytes(kind), d_stride = x->q_stride / 16;
+    const size_t scales = lines * (splits(kind) ? 128u : 64u);
     const int8_t *q = x->q + token * x->q_stride;
     const float *d = x->d + token * d_stride;
-    const int32_t *sums = x->sums + token * 2 * d_stride;
-    const size_t scales = lines * (splits(kind) ? 128u : 64u), bytes = part_bytes(kind);
-    for (size_t part = 0; part < n_parts; part++, panel += stride, q += 4 * lines) {
-        running r[TILE_VECTORS][TILE_TOKENS];
-        for (int v = 0; v < TILE_VECTORS; v++)
-            for (int t = 0; t < n; t++)
-                r[v][t] = run_start();
-#pragma GCC unroll 8
-        for (size_t j = 0; j < lines; j++) {
-            vi w[TILE_VECTORS], w_high[TILE_VECTORS];
-            for (int v = 0; v < TILE_VECTORS; v++) {
-                const size_t at = row + (size_t)v * LANES;
-                const uint8_t *p = panel + at / 16 * bytes + 64 * j + 4 * (at % 16);
-                w[v] = vi_load(p);
-                if (splits(kind))
-                    w_high[v] = vi_load(p + 64 * lines);
-            }
-#pragma GCC unroll 6
-            for (int t = 0; t < n; t++) {
-                const vi four = vi_four(q + (size_t)t * x->q_stride + 4 * j);
-                for (int v = 0; v < TILE_VECTORS; v++) {
-                    if (splits(kind))
-                        r[v][t].high = acc_dot(r[v][t].high, w_high[v], four);
-                    run_add(&r[v][t], false, splits(kind) ? 8 : steps_of(kind), w[v], four);
-                }
-            }
-        }
-#pragma GCC unroll 6
-        for (int t = 0; t < n; t++) {
-            const int32_t *st = sums + (size_t)t * 2 * d_stride;
-            const int32_t sum = lines == 4 ? st[part] : st[2 * part] + st[2 * part + 1];
-            const float dt = d[(size_t)t * d_stride + part * lines / 8];
+    const int32_t *sums = x->sums + token * d_stride;
+    for (size_t part = 0; part < n_parts; part++, panel += stride) {
+        for (size_t first = 0; first < lines; first += 4, q += 16, d++, sums++) {
+            vi i[TILE_VECTORS][TILE_TOKENS];
+            tile_sums(kind, panel, row, first, q, x->q_stride, i, n);
             for (int v = 0; v < TILE_VECTORS; v++) {
                 const size_t at = row + (size_t)v * LANES;
                 const float *scale = (const float *)(const void *)(panel + at / 16 * bytes + scales) + at % 16;
-                vi i = run_end(&r[v][t], false);
-                if (splits(kind))
-                    i = vi_add(i, vi_left32(acc_sum(r[v][t].high), 4));
-                f[v][t] = add_part(kind, f[v][t], i, vf_load(scale), has_min(kind) ? vf_load(scale + 16) : vf_zero(),
-                                   dt, sum);
+#pragma GCC unroll 6
+                for (int t = 0; t < n; t++)
+                    f[v][t] = add_half(kind, f[v][t], i[v][t], vf_load(scale), d[(size_t)t * d_stride],
+                                       sums[(size_t)t * d_stride]);
             }
+        }
+        for (int v = 0; has_min(kind) && v < TILE_VECTORS; v++) {
+            const size_t at = row + (size_t)v * LANES;
+            const float *minimum = (const float *)(const void *)(panel + at / 16 * bytes + scales) + 16 + at % 16;
+            for (int t = 0; t < n; t++)
+                f[v][t] = add_min(f[v][t], vf_load(minimum), d - 2 + (size_t)t * d_stride,
+                                  sums - 2 + (size_t)t * d_stride);
         }
     }
     for (int v = 0; v < TILE_VECTORS; v++)

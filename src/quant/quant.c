@@ -108,28 +108,28 @@ static int32_t nearest(float v)
 
 void quant_activations(const float *in, size_t n, int8_t *q, float *d, int32_t *sums)
 {
-    for (; n >= 32; n -= 32, in += 32, q += 32) {
+    for (; n >= 16; n -= 16, in += 16, q += 16) {
         // Magnitudes compare as integers like floats do, with Inf and NaN on top.
         uint32_t peak = 0;
-        for (int j = 0; j < 32; j++) {
+        for (int j = 0; j < 16; j++) {
             const uint32_t magnitude = bits_of_float(in[j]) & 0x7FFFFFFFu;
             peak = magnitude > peak ? magnitude : peak;
         }
         const float scale = float_of_bits(peak) / 127;
         const bool finite = peak < 0x7F800000u;
-        sums[0] = sums[1] = 0;
+        int32_t sum = 0;
         if (finite && scale >= FLT_MIN) {
-            for (int j = 0; j < 32; j++) {
+            for (int j = 0; j < 16; j++) {
                 const int32_t v = nearest(in[j] / scale);
                 q[j] = (int8_t)v;
-                sums[j / 16] += v;
+                sum += v;
             }
             *d = scale;
         } else {
-            memset(q, 0, 32);
+            memset(q, 0, 16);
             *d = finite ? 0 : float_of_bits(0x7FC00000u);
         }
         d++;
-        sums += 2;
+        *sums++ = sum;
     }
 }

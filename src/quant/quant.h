@@ -38,12 +38,13 @@ uint16_t quant_f32_to_f16(float f);
 float quant_bf16_to_f32(uint16_t h);
 uint16_t quant_f32_to_bf16(float f);
 
-/* Activations: blocks of 32 int8 with one f32 scale each, d = max|x| / 127, q = round(x / d) to
- * nearest even; sums [n / 16] are those of half blocks, for weights that are stored with an offset
- * or have scales of 16. n a multiple of 32 (the caller pads with zeros).
+/* Activations: blocks of 16 int8 with one f32 scale each, d = max|x| / 127, q = round(x / d) to
+ * nearest even; sums[b] = sum of the block's q, for weights that are stored with an offset or a
+ * minimum. d and sums are [n / 16]; n a multiple of 16.
  * A block with a NaN or infinity gets d = NaN and q = 0, so that what is computed from it is NaN
  * too; one whose d would be subnormal gets d = 0 and q = 0.
- * Blocks of 32 because blocks of 64 and 7-bit values change what a real model says. */
+ * Blocks of 16 because the divergence from float activations is half of what blocks of 32 cost
+ * (SmolLM2-135M, 768 positions of WikiText-2: mean KL 0.0014 and 0.0024). */
 void quant_activations(const float *in, size_t n, int8_t *q, float *d, int32_t *sums);
 
 #endif
