@@ -213,3 +213,45 @@ endef
 $(foreach b,$(WASM_BUILDS),$(eval $(call WASM_RULES,$(b))))
 -include $(shell find build/wasm -name '*.d' 2>/dev/null)
 .PHONY: wasm wasm-check wasm-tools
+
+# The kernels' tests as WebAssembly programs under Node, then the modules over real models.
+WASM_TESTS   := $(foreach b,simd relaxed,build/wasm/$(b)/tests/test_cpu.wasm)
+NODE         ?= node
+# Node 20 has relaxed SIMD behind a flag that later versions do not know.
+NODE_RELAXED  = $(shell $(NODE) --experimental-wasm-relaxed-simd -e 0 2>/dev/null && echo --experimental-wasm-relaxed-simd)
+
+build/wasm/%/tests/test_cpu.wasm: build/wasm/%.wasm $(foreach t,test_cpu support oracle_decoder tiny_model,tests/$(t).c) tests/harness.h tests/cpu_paths.h tests/oracle_quant.h
+	@mkdir -p $(@D)
+	$(SAY) "$(WASM_CC) $@"
+	$(Q)for t in test_cpu support oracle_decoder tiny_model; do \
+	    $(WASM_CC) $(WASM_FLAGS) $(call wasm_features,$*) -O1 -c tests/$$t.c -o $(@D)/$$t.o || exit 1; done
+	$(Q)$(WASM_LD) --gc-sections -z stack-size=1048576 --stack-first $(WASM_SYSROOT)/lib/wasm32-wasi/crt1-command.o \
+	    $(@D)/test_cpu.o $(@D)/support.o $(@D)/oracle_decoder.o $(@D)/tiny_model.o $(patsubst %.c,build/wasm/$*/%.o,$(filter src/base/% src/cpu/% src/quant/% src/graph/%,$(WASM_SRC))) \
+	    -L$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $(WASM_BUILTINS) -o $@
+
+test-wasm: wasm $(WASM_TESTS)   ## the WebAssembly builds under Node
+	@bad=0; for t in $(WASM_TESTS); do \
+	    $(NODE) --no-warnings $(NODE_RELAXED) tests/wasm_run.mjs $$t || bad=1; done; \
+	    $(NODE) --no-warnings $(NODE_RELAXED) tests/wasm_smoke.mjs || bad=1; exit $$bad
+.PHONY: test-wasm
+
+# ---- the web ------------------------------------------------------------------------------------
+# The npm package (js/dist), the page (app/dist) and their tests, in Node and in headless Chromium.
+PORT ?= 8080
+
+web: web-build             ## builds the page with all it needs, serves it, prints its address
+	@$(PYTHON) tools/get_model.py >/dev/null || echo "web: no model was fetched; choose a file in the page"
+	@node tools/serve.mjs --port $(PORT)
+
+web-build: js/node_modules/.package-lock.json ## the WebAssembly modules, the npm package and the page
+	+@$(MAKE) --no-print-directory wasm-check >/dev/null 2>&1 || $(MAKE) --no-print-directory wasm-tools
+	+@$(MAKE) --no-print-directory wasm
+	@cd js && node build.mjs && node ../app/build.mjs
+
+js/node_modules/.package-lock.json: js/package.json js/package-lock.json
+	@command -v npm >/dev/null || { echo "web: Node.js (20 or later) with npm is missing"; exit 1; }
+	@cd js && npm ci --loglevel=error && touch node_modules/.package-lock.json
+
+test-web: all web-build    ## tests of the package and the page; the last line is the total
+	@node js/test/run.mjs
+.PHONY: web web-build test-web

@@ -9,6 +9,7 @@
 #include "graph/graph.h"
 #include "model/model.h"
 #include "oracle_decoder.h"
+#include "cpu_paths.h"
 #include "support.h"
 #include "tiny_model.h"
 
@@ -379,14 +380,6 @@ static void what_does_not_fit_is_named(void)
 /* ---- run on the CPU --------------------------------------------------------------------------- */
 
 #define U 0x1p-24 // half a unit in the last place of a float
-
-static const char *const paths[] = {
-#define NAME(path) #path,
-    CPU_PATHS(NAME)
-#undef NAME
-};
-
-#define N_PATHS (sizeof paths / sizeof *paths)
 
 enum { WIDTH = 24, HIDDEN = 30 };
 
