@@ -1,5 +1,6 @@
 // One answer in the worker: prompt in slices, tokens in batches, a look at messages in between.
 import type { Engine } from './engine.ts'
+import { IngleError } from './errors.ts'
 import type { GenerateRequest } from './protocol.ts'
 import type { Part, Result, Stop } from './types.ts'
 
@@ -84,6 +85,9 @@ export async function generate(engine: Engine, model: number, session: number, r
   const ids = 'chat' in prompt
     ? engine.withText(prompt.chat, (at, n) => engine.ids('wasm_chat_tokenize', model, at, n))
     : engine.withText(prompt.text, (at, n) => engine.ids('wasm_tokenize', model, at, n, 1))
+  const context = engine.call('wasm_session_context', session)
+  if (ids.length > context) // said before any of it is computed
+    throw new IngleError('ERR_CONTEXT_FULL', `the prompt has ${ids.length} tokens; the context holds ${context}`)
   const reused = commonLength(ids, timeline(engine, session))
   const clock = new Clock()
   if (ids.length > 0 && !await prefill(engine, session, ids, job))

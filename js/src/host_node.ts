@@ -8,7 +8,7 @@ import { IngleError } from './errors.ts'
 import type { ToPage, WireSource } from './protocol.ts'
 
 function startWorker(): WorkerPort {
-  const worker = new Worker(new URL('./worker_node.js', import.meta.url))
+  const worker = new Worker(new URL('./worker_node.js', import.meta.url), { execArgv: [] })
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer),
     listen(onMessage, onFailure) {

@@ -37,7 +37,7 @@ async function openPath(path: string): Promise<ByteStream> {
 }
 
 function startPoolWorker(): PoolPort {
-  const worker = new Worker(new URL('./pool_worker_node.js', import.meta.url))
+  const worker = new Worker(new URL('./pool_worker_node.js', import.meta.url), { execArgv: [] })
   return {
     post: (start: PoolStart) => worker.postMessage(start),
     listen(onReady, onFailure) {
