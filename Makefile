@@ -96,6 +96,10 @@ demo: all                  ## fetches a small model (98 MB, once) and asks it a 
 	@$(PYTHON) tools/get_model.py
 	./ingle run -p "Why is the sky blue?"
 
+memory: all                ## what info foretells of memory, beside what the system reports (Linux)
+	@$(PYTHON) tools/get_model.py
+	$(PYTHON) tools/measure_memory.py
+
 install: all               ## into PREFIX (default /usr/local); DESTDIR is respected
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
 	install -m 755 ingle $(DESTDIR)$(PREFIX)/bin/

@@ -175,7 +175,7 @@ static ingle_status find_weights(cpu *c, cpu_shared **list, ingle_error *err)
         return error_memory(err, sizeof *s, "packed weights");
     *s = (cpu_shared){.next = *list, .allocator = c->allocator, .path = c->kernels.name};
     const ingle_status status =
-        cpu_weights_open(&s->weights, c->graph, &c->kernels, c->pool, &c->allocator, err);
+        cpu_weights_open(&s->weights, c->graph, &c->kernels, c->pool, c->opt.mapped, &c->allocator, err);
     if (status != INGLE_OK) {
         mem_free(&c->allocator, s);
         return status;

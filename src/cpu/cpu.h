@@ -11,6 +11,7 @@ typedef struct {
     uint32_t n_ctx, n_batch, n_threads; // all > 0
     uint32_t k_format, v_format;        // quant ids of the cache: F16, Q8_0 or Q4_0
     const char *path;                   // highest allowed: "ref", "portable"; NULL = the best
+    bool mapped;                        // the tensors lie in a mapped file
 } cpu_options;
 
 typedef struct cpu cpu;

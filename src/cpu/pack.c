@@ -38,14 +38,14 @@ typedef struct {
     uint32_t block_bytes, quants_at; // of the file; the scale is at 0, the minimum at 2
     uint32_t lines;                  // of a block in a unit
     bool has_min;
-    uint8_t flip; // xor on each byte of quants
+    uint32_t flip; // xor on each four bytes of quants
 } block_shape;
 
 static const block_shape shapes[] = {
     [PACK_Q4_0] = {18, 2, 4, false, 0},
     [PACK_IQ4_NL] = {18, 2, 4, false, 0},
     [PACK_Q4_1] = {20, 4, 4, true, 0},
-    [PACK_Q8_0] = {34, 2, 8, false, 0x80},
+    [PACK_Q8_0] = {34, 2, 8, false, 0x80808080},
 };
 
 /* One row's blocks into its lane of a unit; n is 2, or 1 in front of padding. */
@@ -57,10 +57,12 @@ static void pack_pair(const block_shape *s, const uint8_t *blocks, size_t n, siz
         memcpy(unit + 32 * b + 2 * lane, from, 2);
         if (s->has_min)
             memcpy(unit + PACK_LINE + 32 * b + 2 * lane, from + 2, 2);
-        for (size_t j = 0; j < s->lines; j++)
-            for (size_t c = 0; c < 4; c++)
-                lines[(b * s->lines + j) * PACK_LINE + 4 * lane + c] =
-                    from[s->quants_at + 4 * j + c] ^ s->flip;
+        for (size_t j = 0; j < s->lines; j++) { // four bytes of a row stay together
+            uint32_t word;
+            memcpy(&word, from + s->quants_at + 4 * j, sizeof word);
+            word ^= s->flip;
+            memcpy(lines + (b * s->lines + j) * PACK_LINE + 4 * lane, &word, sizeof word);
+        }
     }
 }
 

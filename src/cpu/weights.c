@@ -7,6 +7,7 @@ struct cpu_weights {
     ingle_allocator allocator;
     const graph *graph;
     pool *pool; // while packing
+    bool mapped;
     void *block;
     cpu_packed packed[]; // [graph->n_tensors]; data NULL: not packed
 };
@@ -46,11 +47,17 @@ static void pack_all(void *arg, uint32_t thread)
         if (!p->data)
             continue;
         const size_t first = p->n_groups * thread / n_threads, end = p->n_groups * (thread + 1) / n_threads;
-        pack_groups(p, (uint8_t *)(uintptr_t)p->data, &w->graph->tensors[i], first, end - first);
+        const graph_tensor *t = &w->graph->tensors[i];
+        uint64_t row_bytes = 0;
+        pack_groups(p, (uint8_t *)(uintptr_t)p->data, t, first, end - first);
+        quant_bytes(t->format, t->cols, &row_bytes);
+        const size_t row = first * PACK_ROWS, row_end = end * PACK_ROWS < p->rows ? end * PACK_ROWS : p->rows;
+        if (w->mapped && row_end > row)
+            host_file_forget((const uint8_t *)t->data + row * row_bytes, (row_end - row) * (size_t)row_bytes);
     }
 }
 
-ingle_status cpu_weights_open(cpu_weights **out, const graph *g, const cpu_kernels *k, pool *p,
+ingle_status cpu_weights_open(cpu_weights **out, const graph *g, const cpu_kernels *k, pool *p, bool mapped,
                               const ingle_allocator *a, ingle_error *err)
 {
     *out = NULL;
@@ -66,7 +73,7 @@ ingle_status cpu_weights_open(cpu_weights **out, const graph *g, const cpu_kerne
         return error_memory(err, (size_t)bytes, "packed weights");
     }
     host_large_pages(block, (size_t)bytes);
-    *w = (cpu_weights){.allocator = *a, .graph = g, .pool = p, .block = block};
+    *w = (cpu_weights){.allocator = *a, .graph = g, .pool = p, .mapped = mapped, .block = block};
     uint8_t *at = (uint8_t *)block + (PACK_LINE - (uintptr_t)block % PACK_LINE) % PACK_LINE;
     for (size_t i = 0; i < g->n_tensors; i++) {
         if (!is_packed(g, k, i))

@@ -12,7 +12,8 @@ typedef struct cpu_weights cpu_weights;
 /* Bytes that opening would take, and bytes of the file's tensors that it stands for. */
 uint64_t cpu_weights_bytes(const graph *g, const cpu_kernels *k, uint64_t *replaced);
 
-ingle_status cpu_weights_open(cpu_weights **out, const graph *g, const cpu_kernels *k, pool *p,
+/* mapped: the tensors lie in a mapped file, whose pages are given back as they are packed. */
+ingle_status cpu_weights_open(cpu_weights **out, const graph *g, const cpu_kernels *k, pool *p, bool mapped,
                               const ingle_allocator *a, ingle_error *err);
 void cpu_weights_close(cpu_weights *w);
 

@@ -14,8 +14,9 @@ typedef struct {
 ingle_status host_file_map(host_file *out, const char *path, ingle_error *err);
 void host_file_unmap(host_file *f); // {0} is a no-op
 
-/* Says that the file's pages are not needed in memory for now; they come back when read. */
-void host_file_forget(const host_file *f);
+/* Says that these bytes of a mapped file are not needed in memory for now; they come back when read.
+ * Only for host_file_map's memory: anywhere else bytes would be lost. */
+void host_file_forget(const void *bytes, size_t n);
 
 /* Asks for large pages behind a big block, where the system has them. */
 void host_large_pages(void *block, size_t bytes);

@@ -52,19 +52,29 @@ void host_file_unmap(host_file *f)
     *f = (host_file){0};
 }
 
-void host_file_forget(const host_file *f)
+/* The whole pages within a range; false if there is none. */
+static bool inner_pages(const void *p, size_t n, void **first, size_t *bytes)
 {
-    if (f->bytes)
-        madvise((void *)(uintptr_t)f->bytes, (size_t)f->size, MADV_DONTNEED);
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t at = ((uintptr_t)p + page - 1) / page * page, end = ((uintptr_t)p + n) / page * page;
+    *first = (void *)at;
+    *bytes = end > at ? end - at : 0;
+    return *bytes > 0;
+}
+
+void host_file_forget(const void *bytes, size_t n)
+{
+    void *first;
+    if (inner_pages(bytes, n, &first, &n))
+        madvise(first, n, MADV_DONTNEED);
 }
 
 void host_large_pages(void *block, size_t bytes)
 {
 #ifdef MADV_HUGEPAGE
-    const uintptr_t page = 4096, at = ((uintptr_t)block + page - 1) / page * page;
-    const uintptr_t end = ((uintptr_t)block + bytes) / page * page;
-    if (end > at)
-        madvise((void *)at, end - at, MADV_HUGEPAGE); // a wish: nothing depends on it
+    void *first;
+    if (inner_pages(block, bytes, &first, &bytes))
+        madvise(first, bytes, MADV_HUGEPAGE); // a wish: nothing depends on it
 #else
     (void)block, (void)bytes;
 #endif

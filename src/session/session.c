@@ -38,7 +38,8 @@ static ingle_status resolve(const ingle_model *m, const ingle_session_options *o
     n_batch = n_batch < n_ctx ? n_batch : n_ctx;
     uint32_t n_threads = o->n_threads ? o->n_threads : host_core_count();
     n_threads = n_threads < MAX_THREADS ? n_threads : MAX_THREADS;
-    *out = (cpu_options){n_ctx, n_batch, n_threads, kv_format(o->kv_k), kv_format(o->kv_v), o->cpu};
+    *out = (cpu_options){n_ctx, n_batch, n_threads, kv_format(o->kv_k), kv_format(o->kv_v), o->cpu,
+                         m->n_maps > 0};
     return INGLE_OK;
 }
 
@@ -64,19 +65,16 @@ ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_opti
     return INGLE_OK;
 }
 
-/* One session at a time makes or finds the shared weights. Once they are packed the file's own pages
- * are hardly read again. */
+/* One session at a time makes or finds the shared weights. */
 static ingle_status open_cpu(ingle_session *s, const cpu_options *o, ingle_error *err)
 {
     ingle_model *m = (ingle_model *)(uintptr_t)s->model;
     while (atomic_flag_test_and_set(&m->backend_lock))
         host_relax();
-    cpu_shared *shared = m->backend_data, *before = shared;
+    cpu_shared *shared = m->backend_data;
     const ingle_status status = cpu_open(&s->cpu, &m->graph, o, &shared, &m->allocator, err);
     m->backend_data = shared;
     m->backend_free = cpu_shared_free;
-    for (uint32_t i = 0; shared != before && i < m->n_maps; i++)
-        host_file_forget(&m->maps[i]);
     atomic_flag_clear(&m->backend_lock);
     return status;
 }
