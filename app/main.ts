@@ -20,6 +20,7 @@ const page = {
   progress: element<HTMLProgressElement>('progress'),
   progressText: element('progress-text'),
   facts: element('facts'),
+  note: element('note'),
   log: element('log'),
   form: element<HTMLFormElement>('form'),
   prompt: element<HTMLTextAreaElement>('prompt'),
@@ -72,7 +73,7 @@ function showFacts(m: Model): void {
     row.append(dt, dd)
     return row
   }))
-  page.facts.title = m.device.why
+  page.note.textContent = m.device.why && `Not faster because: ${m.device.why}.`
   page.facts.hidden = false
 }
 
@@ -89,6 +90,7 @@ async function open(source: Source, name: string): Promise<void> {
   page.error.textContent = ''
   setReady(false)
   page.facts.hidden = true
+  page.note.textContent = ''
   page.name.textContent = name
   page.progress.removeAttribute('value')
   page.progressText.textContent = ''

@@ -9,7 +9,7 @@ import { refuseTooLarge } from './limits.ts'
 import { loadModel } from './loader.ts'
 import type { LoadRequest, Replies, Request, ToWorker } from './protocol.ts'
 import type { Device, ModelInfo } from './types.ts'
-import { startCore, startPool } from './wasm.ts'
+import { chooseBuild, startCore, startPool } from './wasm.ts'
 
 interface Loaded {
   engine: Engine
@@ -121,7 +121,8 @@ class Server {
       throw new IngleError('ERR_USAGE', 'this worker has a model already')
     const source = request.source
     refuseTooLarge('size' in source ? source.size ?? 0 : 0)
-    const starting = startCore(host, request.build, request.threads, line => host.post({ warning: line }))
+    const choice = chooseBuild(host, request.build, request.threads)
+    const starting = startCore(host, choice, line => host.post({ warning: line }))
     starting.catch(() => {}) // heard of below; the source's own failure may come first
     const bytes = await openBytes(source, host, () => this.#pull(id))
     try {

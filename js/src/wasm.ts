@@ -31,8 +31,14 @@ export function features(host: Pick<WorkerHost, 'isolated'>): { simd: boolean, r
   }
 }
 
-/** The build to use and, if it has no threads, why. */
-export function chooseBuild(host: Pick<WorkerHost, 'isolated'>, wanted: Build | undefined, threads: number): { build: Build, why: string } {
+export interface Choice {
+  build: Build
+  /** Why there are no threads; empty if there are, or were not wanted. */
+  why: string
+}
+
+/** The build to use: the one wanted if it runs here, else the fastest that does. */
+export function chooseBuild(host: Pick<WorkerHost, 'isolated'>, wanted: Build | undefined, threads: number): Choice {
   const f = features(host)
   if (!f.simd)
     throw new IngleError('ERR_DEVICE', 'this browser has no WebAssembly SIMD')
@@ -89,8 +95,7 @@ export interface Core {
 
 type Exports = Record<string, (...args: number[]) => number>
 
-export async function startCore(host: WorkerHost, wanted: Build | undefined, threads: number, log: (line: string) => void): Promise<Core> {
-  const { build, why } = chooseBuild(host, wanted, threads)
+export async function startCore(host: WorkerHost, { build, why }: Choice, log: (line: string) => void): Promise<Core> {
   const module = await host.compile(fileOf(build))
   const memory = makeMemory(build.includes('threads'))
   const instance = await WebAssembly.instantiate(module, imports(memory, log))
