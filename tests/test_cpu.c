@@ -267,6 +267,13 @@ static void check_packed(const cpu_kernels *k, product *p, const oracle_format *
     pack_groups(&w, data, &p->w, 0, w.n_groups);
     CHECK(untouched(&mem_packed, data, bytes));
     w.data = data;
+    const size_t row_bytes = p->x.cols / (size_t)f->values * (size_t)f->bytes;
+    for (size_t row = 0; row < ROWS; row++) { // the way back
+        uint8_t *raw = place(&mem_f, BACK, row_bytes);
+        pack_row(&w, row, raw);
+        CHECK_MSG(memcmp(raw, (const uint8_t *)p->w.data + row * row_bytes, row_bytes) == 0, "%s row %zu", f->name, row);
+        CHECK(untouched(&mem_f, raw, row_bytes));
+    }
     place_inputs(p, true, BACK, n_tokens);
     const size_t y_bytes = ((n_tokens - 1) * STEP + n * PACK_ROWS) * sizeof(float);
     float *y = place(&mem_y, BACK, y_bytes);
