@@ -107,7 +107,10 @@ static bool is_named_before(const cpu_weights *w, size_t tensor)
 
 bool cpu_weights_in_place(const cpu_weights *w)
 {
-    return w->source == CPU_OWNED;
+    for (size_t i = 0; w->source == CPU_OWNED && i < w->graph->n_tensors; i++)
+        if (w->packed[i].data)
+            return true;
+    return false;
 }
 
 bool cpu_weights_serve(const cpu_weights *w, const cpu_kernels *k)
