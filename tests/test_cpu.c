@@ -818,7 +818,34 @@ static int bench(void)
 int run_tests(int argc, char **argv);
 
 #define main run_tests
-TESTS(T(products) T(reference_products_are_exact) T(integer_sums_are_exact) T(norms) T(rotations)
+/* Every path rounds activations to the same bits as quant_activations, odd values included. */
+static void roundings(void)
+{
+    enum { N = 16 * 64 };
+    float x[N];
+    int8_t q[2][N];
+    float d[2][N / 16];
+    int32_t sums[2][N / 16];
+    for (size_t path = 0; path < N_PATHS; path++) {
+        cpu_kernels k;
+        uint64_t seed = 11;
+        CHECK(cpu_select(&k, paths[path]));
+        for (int what = 0; what < 4 * KINDS; what++) {
+            fill((kind)(what % KINDS), x, N, &seed);
+            const float odd[] = {NAN, INFINITY, -INFINITY, 1e-40f, FLT_MAX, -0.0f, 127, 0.5f};
+            for (size_t i = 0; what >= KINDS && i < 8; i++)
+                x[test_random(&seed) % N] = odd[i];
+            quant_activations(x, N, q[0], d[0], sums[0]);
+            k.quantise(x, N, q[1], d[1], sums[1]);
+            CHECK_MSG(memcmp(q[0], q[1], sizeof *q) == 0 && memcmp(sums[0], sums[1], sizeof *sums) == 0, "%s %d",
+                      k.name, what);
+            for (size_t i = 0; i < N / 16; i++)
+                CHECK(memcmp(&d[0][i], &d[1][i], sizeof(float)) == 0 || (isnan(d[0][i]) && isnan(d[1][i])));
+        }
+    }
+}
+
+TESTS(T(roundings) T(products) T(reference_products_are_exact) T(integer_sums_are_exact) T(norms) T(rotations)
       T(attentions) T(gates) T(paths_are_chosen_by_name))
 #undef main
 
