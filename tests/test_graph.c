@@ -430,7 +430,7 @@ static void steps_of_other_families(void)
     for (size_t path = 0; path < N_PATHS; path++)
         for (uint32_t threads = 1; threads <= 3; threads += 2) {
             cpu *c = NULL;
-            const cpu_options opt = {8, 3, threads, QUANT_F16, QUANT_F16, paths[path]};
+            const cpu_options opt = {8, 3, threads, QUANT_F16, QUANT_F16, paths[path], false};
             cpu_shared *shared = NULL;
             CHECK_MSG(cpu_open(&c, &g, &opt, &shared, &(ingle_allocator){0}, &err) == INGLE_OK, "%s",
                       err.text);
@@ -495,7 +495,7 @@ static void the_executor_says_what_it_cannot(void)
             x, x, x, GRAPH_NONE, GRAPH_NONE, 0, {GRAPH_ROPE_PAIRS, 2, theta[i], 1}, 0};
     graph_add_head(&g, &(graph_norm){0}, x, table);
     CHECK_MSG(graph_finish(&g, &err) == INGLE_OK, "%s", err.text);
-    cpu_options opt = {8, 8, 1, QUANT_F16, QUANT_F16, NULL};
+    cpu_options opt = {8, 8, 1, QUANT_F16, QUANT_F16, NULL, false};
     cpu_shared *shared = NULL;
     CHECK(cpu_open(&c, &g, &opt, &shared, &(ingle_allocator){0}, &err) == INGLE_ERR_UNSUPPORTED && !c);
     CHECK(shared == NULL);
