@@ -510,7 +510,7 @@ static void the_executor_says_what_it_cannot(void)
     opt.k_format = 4711;
     CHECK(cpu_plan(&g, &opt, &needs, &err) == INGLE_ERR_UNSUPPORTED && needs.kv == 0);
     // Larger than any memory: the sum must not wrap into a small one.
-    opt = (cpu_options){UINT32_MAX, UINT32_MAX, UINT32_MAX, QUANT_F32, QUANT_F32, NULL};
+    opt = (cpu_options){UINT32_MAX, UINT32_MAX, UINT32_MAX, QUANT_F32, QUANT_F32, NULL, false};
     CHECK(cpu_plan(&g, &opt, &needs, &err) == INGLE_OK && needs.scratch > (uint64_t)1 << 50);
     graph_free(&g);
     cpu_close(NULL);
