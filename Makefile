@@ -15,7 +15,7 @@ B       ?= build/native
 Q       := $(if $(V),,@)
 SAY      = @$(if $(V),true,echo)
 
-LIB_SRC := $(filter-out src/host/host_wasm.c,$(wildcard src/*/*.c))
+LIB_SRC := $(filter-out src/host/host_wasm.c src/wasm/%.c,$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
@@ -158,3 +158,104 @@ $(B)/fuzz/replay_%: $(B)/fuzz/fuzz_%.o $(B)/fuzz/replay.o $(B)/libingle.a
 $(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(B)/libingle.a
 	$(CC) $(FLAGS) -fsanitize=fuzzer $^ -o $@ $(LIBS)
 .PHONY: fuzz fuzz-run fuzz-replay
+
+# ---- WebAssembly --------------------------------------------------------------------------------
+# Four modules from the same sources: SIMD128 or relaxed SIMD, one thread or shared memory. clang and
+# wasi-libc, no Emscripten. Compiled and linked apart, so that clang runs no optimiser it finds on the
+# PATH; --no-check-features because Debian's wasi-libc is built without atomics, which is sound as
+# long as only the leader allocates (src/host/host_wasm.c). make wasm-tools installs what is missing.
+WASM_CC      ?= clang-19
+WASM_LD      ?= wasm-ld-19
+WASM_SYSROOT ?= /usr
+WASM_BUILDS  := simd relaxed simd-threads relaxed-threads
+WASM_OPT     ?= -Oz
+# Kernels, and what an answer passes through for each token.
+WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float cpu/cpu_portable cpu/cpu_linear cpu/cpu_ops cpu/pack)
+WASM_SRC     := $(filter-out src/host/host_posix.c,$(LIB_SRC)) \
+                src/host/host_wasm.c $(wildcard src/wasm/*.c)
+WASM_FLAGS    = --target=wasm32-wasi --sysroot=$(WASM_SYSROOT) -isystem $(WASM_SYSROOT)/include/wasm32-wasi \
+                -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -ffp-contract=off -fno-math-errno -fvisibility=hidden \
+                -ffunction-sections -fdata-sections -DNDEBUG -MMD -MP
+WASM_BUILTINS = $(shell $(WASM_CC) --print-resource-dir)/lib/wasi/libclang_rt.builtins-wasm32.a
+WASM_LINK     = --no-entry --gc-sections --strip-all --import-memory --max-memory=4294967296 -z stack-size=1048576 \
+                --stack-first --export=_initialize
+wasm_features = -msimd128 -mbulk-memory -msign-ext -mnontrapping-fptoint $(if $(findstring relaxed,$(1)),-mrelaxed-simd) \
+                $(if $(findstring threads,$(1)),-matomics)
+wasm_link     = $(if $(findstring threads,$(1)),--shared-memory --no-check-features --export=__stack_pointer)
+
+wasm: wasm-check $(WASM_BUILDS:%=build/wasm/%.wasm) ## the four WebAssembly modules, and their sizes
+	@for b in $(WASM_BUILDS); do \
+	    printf '%-16s %7d bytes' $$b $$(wc -c < build/wasm/$$b.wasm); \
+	    if command -v brotli >/dev/null; then printf ', %6d brotli' $$(brotli -c -q 11 build/wasm/$$b.wasm | wc -c); fi; \
+	    echo; \
+	done
+
+wasm-check:
+	@for tool in $(WASM_CC) $(WASM_LD); do \
+	    command -v $$tool >/dev/null || { echo "wasm: $$tool is missing: make wasm-tools"; exit 1; }; \
+	done; for file in $(WASM_BUILTINS) $(WASM_SYSROOT)/lib/wasm32-wasi/libc.a; do \
+	    [ -f $$file ] || { echo "wasm: $$file is missing: make wasm-tools"; exit 1; }; \
+	done
+
+wasm-tools:                ## installs clang, lld and wasi-libc for WebAssembly (Debian, Ubuntu)
+	@sh tools/install_wasm.sh
+
+define WASM_RULES
+build/wasm/$(1)/%.o: %.c build/wasm/$(1)/flags
+	@mkdir -p $$(@D)
+	$$(SAY) "$(WASM_CC) $(1) $$<"
+	$$(Q)$(WASM_CC) $$(WASM_FLAGS) $$(call wasm_features,$(1)) $$(if $$(filter $$<,$$(WASM_HOT)),-O3,$$(WASM_OPT)) \
+	    -c $$< -o $$@
+build/wasm/$(1)/flags: FORCE
+	@mkdir -p $$(@D)
+	@echo '$$(WASM_FLAGS) $$(WASM_OPT) $$(WASM_SRC)' | cmp -s - $$@ || echo '$$(WASM_FLAGS) $$(WASM_OPT) $$(WASM_SRC)' > $$@
+build/wasm/$(1).wasm: $$(WASM_SRC:%.c=build/wasm/$(1)/%.o)
+	$$(SAY) "$(WASM_LD) $$@"
+	$$(Q)$(WASM_LD) $$(WASM_LINK) $$(call wasm_link,$(1)) $$(WASM_SYSROOT)/lib/wasm32-wasi/crt1-reactor.o $$^ \
+	    -L$$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $$(WASM_BUILTINS) -o $$@
+endef
+$(foreach b,$(WASM_BUILDS),$(eval $(call WASM_RULES,$(b))))
+-include $(shell find build/wasm -name '*.d' 2>/dev/null)
+.PHONY: wasm wasm-check wasm-tools
+
+# The kernels' tests as WebAssembly programs under Node, then the modules over real models.
+WASM_TESTS   := $(foreach b,simd relaxed,build/wasm/$(b)/tests/test_cpu.wasm)
+NODE         ?= node
+# Node 20 has relaxed SIMD behind a flag that later versions do not know.
+NODE_RELAXED  = $(shell $(NODE) --experimental-wasm-relaxed-simd -e 0 2>/dev/null && echo --experimental-wasm-relaxed-simd)
+
+build/wasm/%/tests/test_cpu.wasm: build/wasm/%.wasm $(foreach t,test_cpu support oracle_decoder tiny_model,tests/$(t).c) tests/harness.h tests/cpu_paths.h tests/oracle_quant.h
+	@mkdir -p $(@D)
+	$(SAY) "$(WASM_CC) $@"
+	$(Q)for t in test_cpu support oracle_decoder tiny_model; do \
+	    $(WASM_CC) $(WASM_FLAGS) $(call wasm_features,$*) -O1 -c tests/$$t.c -o $(@D)/$$t.o || exit 1; done
+	$(Q)$(WASM_LD) --gc-sections -z stack-size=1048576 --stack-first $(WASM_SYSROOT)/lib/wasm32-wasi/crt1-command.o \
+	    $(@D)/test_cpu.o $(@D)/support.o $(@D)/oracle_decoder.o $(@D)/tiny_model.o $(patsubst %.c,build/wasm/$*/%.o,$(filter src/base/% src/cpu/% src/quant/% src/graph/%,$(WASM_SRC))) \
+	    -L$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $(WASM_BUILTINS) -o $@
+
+test-wasm: wasm $(WASM_TESTS)   ## the WebAssembly builds under Node
+	@bad=0; for t in $(WASM_TESTS); do \
+	    $(NODE) --no-warnings $(NODE_RELAXED) tests/wasm_run.mjs $$t || bad=1; done; \
+	    $(NODE) --no-warnings $(NODE_RELAXED) tests/wasm_smoke.mjs || bad=1; exit $$bad
+.PHONY: test-wasm
+
+# ---- the web ------------------------------------------------------------------------------------
+# The npm package (js/dist), the page (app/dist) and their tests, in Node and in headless Chromium.
+PORT ?= 8080
+
+web: web-build             ## builds the page with all it needs, serves it, prints its address
+	@$(PYTHON) tools/get_model.py >/dev/null || echo "web: no model was fetched; choose a file in the page"
+	@node tools/serve.mjs --port $(PORT)
+
+web-build: js/node_modules/.package-lock.json ## the WebAssembly modules, the npm package and the page
+	+@$(MAKE) --no-print-directory wasm-check >/dev/null 2>&1 || $(MAKE) --no-print-directory wasm-tools
+	+@$(MAKE) --no-print-directory wasm
+	@cd js && node build.mjs && node ../app/build.mjs
+
+js/node_modules/.package-lock.json: js/package.json js/package-lock.json
+	@command -v npm >/dev/null || { echo "web: Node.js (20 or later) with npm is missing"; exit 1; }
+	@cd js && npm ci --loglevel=error && touch node_modules/.package-lock.json
+
+test-web: all web-build    ## tests of the package and the page; the last line is the total
+	@node js/test/run.mjs
+.PHONY: web web-build test-web

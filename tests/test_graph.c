@@ -9,6 +9,7 @@
 #include "graph/graph.h"
 #include "model/model.h"
 #include "oracle_decoder.h"
+#include "cpu_paths.h"
 #include "support.h"
 #include "tiny_model.h"
 
@@ -380,14 +381,6 @@ static void what_does_not_fit_is_named(void)
 
 #define U 0x1p-24 // half a unit in the last place of a float
 
-static const char *const paths[] = {
-#define NAME(path) #path,
-    CPU_PATHS(NAME)
-#undef NAME
-};
-
-#define N_PATHS (sizeof paths / sizeof *paths)
-
 enum { WIDTH = 24, HIDDEN = 30 };
 
 static graph_weight random_tensor(graph *g, uint64_t rows, uint64_t cols, float *values,
@@ -430,7 +423,7 @@ static void steps_of_other_families(void)
     for (size_t path = 0; path < N_PATHS; path++)
         for (uint32_t threads = 1; threads <= 3; threads += 2) {
             cpu *c = NULL;
-            const cpu_options opt = {8, 3, threads, QUANT_F16, QUANT_F16, paths[path], false};
+            const cpu_options opt = {8, 3, threads, QUANT_F16, QUANT_F16, paths[path], CPU_SHARED};
             cpu_shared *shared = NULL;
             CHECK_MSG(cpu_open(&c, &g, &opt, &shared, &(ingle_allocator){0}, &err) == INGLE_OK, "%s",
                       err.text);
@@ -495,7 +488,7 @@ static void the_executor_says_what_it_cannot(void)
             x, x, x, GRAPH_NONE, GRAPH_NONE, 0, {GRAPH_ROPE_PAIRS, 2, theta[i], 1}, 0};
     graph_add_head(&g, &(graph_norm){0}, x, table);
     CHECK_MSG(graph_finish(&g, &err) == INGLE_OK, "%s", err.text);
-    cpu_options opt = {8, 8, 1, QUANT_F16, QUANT_F16, NULL, false};
+    cpu_options opt = {8, 8, 1, QUANT_F16, QUANT_F16, NULL, CPU_SHARED};
     cpu_shared *shared = NULL;
     CHECK(cpu_open(&c, &g, &opt, &shared, &(ingle_allocator){0}, &err) == INGLE_ERR_UNSUPPORTED && !c);
     CHECK(shared == NULL);
@@ -510,7 +503,7 @@ static void the_executor_says_what_it_cannot(void)
     opt.k_format = 4711;
     CHECK(cpu_plan(&g, &opt, &needs, &err) == INGLE_ERR_UNSUPPORTED && needs.kv == 0);
     // Larger than any memory: the sum must not wrap into a small one.
-    opt = (cpu_options){UINT32_MAX, UINT32_MAX, UINT32_MAX, QUANT_F32, QUANT_F32, NULL, false};
+    opt = (cpu_options){UINT32_MAX, UINT32_MAX, UINT32_MAX, QUANT_F32, QUANT_F32, NULL, CPU_SHARED};
     CHECK(cpu_plan(&g, &opt, &needs, &err) == INGLE_OK && needs.scratch > (uint64_t)1 << 50);
     graph_free(&g);
     cpu_close(NULL);

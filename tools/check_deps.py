@@ -26,7 +26,7 @@ BELOW = {
     "gpu": "base host quant graph",
     "session": "base host quant token file graph chat model cpu gpu",
     "calib": "base host quant token file graph chat model cpu gpu session",
-    "wasm": "session",
+    "wasm": "base host session",
 }
 C11_HEADERS = set("assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign "
                   "stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar "

@@ -163,19 +163,34 @@ void cpu_shared_free(void *list)
     }
 }
 
+bool cpu_shared_row(const void *list, const void *data, uint64_t row, uint8_t *out)
+{
+    for (const cpu_shared *s = list; s; s = s->next)
+        if (cpu_weights_row(s->weights, data, row, out))
+            return true;
+    return false;
+}
+
+/* What was packed in place serves every path that can read it, and no other. */
 static ingle_status find_weights(cpu *c, cpu_shared **list, ingle_error *err)
 {
-    for (cpu_shared *s = *list; s; s = s->next)
-        if (s->path == c->kernels.name) {
+    for (cpu_shared *s = *list; s; s = s->next) {
+        const bool only = cpu_weights_in_place(s->weights);
+        if (s->path == c->kernels.name || (only && cpu_weights_serve(s->weights, &c->kernels))) {
             c->weights = s->weights;
             return INGLE_OK;
         }
+        if (only)
+            return error_set(err, INGLE_ERR_USAGE, "the weights are packed for the path %s, which %s cannot read", s->path,
+                             c->kernels.name);
+    }
+    const cpu_source source = *list && c->opt.source == CPU_OWNED ? CPU_SHARED : c->opt.source;
     cpu_shared *s = mem_zero(&c->allocator, 1, sizeof *s);
     if (!s)
         return error_memory(err, sizeof *s, "packed weights");
     *s = (cpu_shared){.next = *list, .allocator = c->allocator, .path = c->kernels.name};
     const ingle_status status =
-        cpu_weights_open(&s->weights, c->graph, &c->kernels, c->pool, c->opt.mapped, &c->allocator, err);
+        cpu_weights_open(&s->weights, c->graph, &c->kernels, c->pool, source, &c->allocator, err);
     if (status != INGLE_OK) {
         mem_free(&c->allocator, s);
         return status;

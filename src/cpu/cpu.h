@@ -7,11 +7,16 @@
 
 enum { CPU_HEAD_ROWS = 8 }; // rows of logits at once: enough to share the head's unpacking
 
+/* CPU_SHARED: in memory that must stay as it is. CPU_MAPPED: in a mapped file, whose pages are given
+ * back as they are packed. CPU_OWNED: in the model's own memory, on 64-byte boundaries and with
+ * quant_room bytes for each matrix; they are packed where they lie. */
+typedef enum { CPU_SHARED, CPU_MAPPED, CPU_OWNED } cpu_source;
+
 typedef struct {
     uint32_t n_ctx, n_batch, n_threads; // all > 0
     uint32_t k_format, v_format;        // quant ids of the cache: F16, Q8_0 or Q4_0
     const char *path;                   // highest allowed: "ref", "portable"; NULL = the best
-    bool mapped;                        // the tensors lie in a mapped file
+    cpu_source source;                  // where the tensors lie
 } cpu_options;
 
 typedef struct cpu cpu;
@@ -21,6 +26,10 @@ typedef struct cpu cpu;
  * the last session. */
 typedef struct cpu_shared cpu_shared;
 void cpu_shared_free(void *list);
+
+/* Whether the matrix whose bytes were at data has been packed in place; then out is row `row` as in
+ * the file. */
+bool cpu_shared_row(const void *list, const void *data, uint64_t row, uint8_t *out);
 
 ingle_status cpu_open(cpu **out, const graph *g, const cpu_options *opt, cpu_shared **shared,
                       const ingle_allocator *a, ingle_error *err);

@@ -27,8 +27,10 @@ void cpu_embed(cpu *c, const graph_embed *op, uint32_t thread)
     const size_t row_bytes = (size_t)w->cols / format->values * format->bytes;
     for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
         float *to = cpu_value(c, op->out, t);
-        format->dequantize((const uint8_t *)w->data + (size_t)c->ids[t] * row_bytes, to,
-                           (size_t)w->cols);
+        const uint8_t *row = (const uint8_t *)w->data + (size_t)c->ids[t] * row_bytes;
+        if (cpu_weights_row(c->weights, w->data, (uint64_t)c->ids[t], c->threads[thread].work))
+            row = c->threads[thread].work;
+        format->dequantize(row, to, (size_t)w->cols);
         if (op->scale != 1)
             for (size_t i = 0; i < w->cols; i++)
                 to[i] *= op->scale;

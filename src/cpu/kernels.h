@@ -10,8 +10,9 @@
 /* Slowest to fastest; a path fills in what it does better than those before it. */
 #define CPU_PATHS(X) \
     X(ref)           \
-    X(portable)          \
-    X(avx2)              \
+    X(portable)      \
+    X(wasm)          \
+    X(avx2)          \
     X(avx512)
 
 /* The inputs of a linear: n_tokens rows of `cols` values, as floats and, if the kernel asks for
@@ -85,6 +86,7 @@ extern const uint8_t cpu_iq4_bytes[16]; // IQ4_NL's values + 128
 cpu_attend_fn cpu_attend_portable;
 void cpu_fill_avx2_float(cpu_kernels *k);
 void cpu_fill_avx512_float(cpu_kernels *k);
+void cpu_fill_wasm_float(cpu_kernels *k);
 
 /* Does this machine have the path's instructions? */
 #define CPU_DECLARE_HAS(path) bool cpu_has_##path(void);

@@ -153,3 +153,96 @@ void pack_groups(const cpu_packed *p, uint8_t *data, const graph_tensor *w, size
         }
     }
 }
+
+/* ---- the way back ----------------------------------------------------------------------------- */
+
+static void unpack_pair(const block_shape *s, const uint8_t *unit, size_t n, size_t lane, uint8_t *blocks)
+{
+    const uint8_t *lines = unit + PACK_LINE * (s->has_min ? 2u : 1u);
+    for (size_t b = 0; b < n; b++) {
+        uint8_t *to = blocks + b * s->block_bytes;
+        memcpy(to, unit + 32 * b + 2 * lane, 2);
+        if (s->has_min)
+            memcpy(to + 2, unit + PACK_LINE + 32 * b + 2 * lane, 2);
+        for (size_t j = 0; j < s->lines; j++)
+            for (size_t c = 0; c < 4; c++)
+                to[s->quants_at + 4 * j + c] =
+                    lines[(b * s->lines + j) * PACK_LINE + 4 * lane + c] ^ (uint8_t)s->flip;
+    }
+}
+
+static void get_block(uint8_t q[32], size_t lane, const uint8_t *lines, int bits)
+{
+    for (size_t i = 0; i < 16; i++) {
+        const size_t j = i / 4, at = 4 * lane + i % 4;
+        const uint8_t nibbles = lines[j * PACK_LINE + at], *more = lines + 4 * PACK_LINE + at;
+        int low = nibbles & 15, high = nibbles >> 4;
+        if (bits == 5) {
+            low |= (*more >> j & 1) << 4;
+            high |= (*more >> (4 + j) & 1) << 4;
+        } else if (bits == 6) {
+            low |= (*more >> 2 * j & 3) << 4;
+            high |= (more[PACK_LINE] >> 2 * j & 3) << 4;
+        }
+        q[i] = (uint8_t)low;
+        q[i + 16] = (uint8_t)high;
+    }
+}
+
+static void unpack_k45(const uint8_t *unit, bool five, size_t lane, uint8_t *to)
+{
+    uint8_t *s = to + 4, *qh = to + 16, *qs = to + (five ? 48 : 16);
+    memset(to, 0, five ? 176 : 144);
+    memcpy(to, unit + 2 * lane, 2);
+    memcpy(to + 2, unit + 32 + 2 * lane, 2);
+    for (size_t j = 0; j < 8; j++) {
+        const uint8_t scale = unit[64 + 16 * j + lane], minimum = unit[192 + 16 * j + lane];
+        if (j < 4) {
+            s[j] |= scale;
+            s[j + 4] |= minimum;
+        } else {
+            s[j + 4] = (uint8_t)((scale & 15) | (minimum & 15) << 4);
+            s[j - 4] = (uint8_t)(s[j - 4] | (scale >> 4) << 6);
+            s[j] = (uint8_t)(s[j] | (minimum >> 4) << 6);
+        }
+        uint8_t q[32];
+        get_block(q, lane, unit + 320 + j * PACK_LINE * (five ? 5u : 4u), five ? 5 : 4);
+        for (size_t l = 0; l < 32; l++) {
+            qs[32 * (j / 2) + l] = (uint8_t)(qs[32 * (j / 2) + l] | (q[l] & 15) << (j % 2 ? 4 : 0));
+            if (five)
+                qh[l] = (uint8_t)(qh[l] | (q[l] >> 4) << j);
+        }
+    }
+}
+
+static void unpack_k6(const uint8_t *unit, size_t lane, uint8_t *to)
+{
+    memset(to, 0, 210);
+    memcpy(to + 208, unit + 2 * lane, 2);
+    for (size_t j = 0; j < 16; j++)
+        to[192 + j] = unit[64 + 16 * j + lane];
+    for (size_t j = 0; j < 8; j++) {
+        uint8_t *ql = to + 64 * (j / 4) + 32 * (j % 2), *qh = to + 128 + 32 * (j / 4), q[32];
+        get_block(q, lane, unit + 320 + j * 6 * PACK_LINE, 6);
+        for (size_t l = 0; l < 32; l++) {
+            ql[l] = (uint8_t)(ql[l] | (q[l] & 15) << (j % 4 < 2 ? 0 : 4));
+            qh[l] = (uint8_t)(qh[l] | (q[l] >> 4) << 2 * (j % 4));
+        }
+    }
+}
+
+void pack_row(const cpu_packed *p, size_t row, uint8_t *out)
+{
+    const uint8_t *group = p->data + row / PACK_ROWS * p->group_bytes;
+    const size_t lane = row % PACK_ROWS;
+    for (size_t i = 0; i < p->n_units; i++, group += p->unit_bytes) {
+        if (p->unit_columns == 64) {
+            const size_t left = p->cols / 32 - 2 * i;
+            unpack_pair(&shapes[p->kind], group, left < 2 ? left : 2, lane, out + 2 * i * shapes[p->kind].block_bytes);
+        } else if (p->kind == PACK_Q6_K) {
+            unpack_k6(group, lane, out + 210 * i);
+        } else {
+            unpack_k45(group, p->kind == PACK_Q5_K, lane, out + (p->kind == PACK_Q5_K ? 176u : 144u) * i);
+        }
+    }
+}

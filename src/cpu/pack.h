@@ -64,4 +64,7 @@ cpu_packed pack_plan(pack_kind kind, uint64_t rows, uint64_t cols);
 /* Packs groups first ... first + n - 1 of w into the matrix's memory at data. */
 void pack_groups(const cpu_packed *p, uint8_t *data, const graph_tensor *w, size_t first, size_t n);
 
+/* The way back: row `row` as in the file. */
+void pack_row(const cpu_packed *p, size_t row, uint8_t *out);
+
 #endif

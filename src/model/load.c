@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "file/stream.h"
 #include "model/model.h"
+#include "quant/quant.h"
 
 enum { TENSOR_ALIGN = 64 }; // a cache line: what vector loads like best
 
@@ -12,9 +13,13 @@ struct ingle_loader {
     ingle_error failed; // sticky
 };
 
-static uint64_t padded(uint64_t bytes)
+/* What a tensor takes, with room for a backend to re-pack it where it lies. */
+static uint64_t room_of(const gguf_tensor *t)
 {
-    return (bytes + TENSOR_ALIGN - 1) / TENSOR_ALIGN * TENSOR_ALIGN;
+    uint64_t bytes = t->bytes;
+    if (quant_find(t->format) && t->shape[0])
+        bytes = quant_room(t->format, t->n_values / t->shape[0], t->shape[0]);
+    return bytes > UINT64_MAX - TENSOR_ALIGN ? UINT64_MAX : (bytes + TENSOR_ALIGN - 1) / TENSOR_ALIGN * TENSOR_ALIGN;
 }
 
 static ingle_status take_header(void *user, const gguf *g, ingle_error *err)
@@ -25,7 +30,7 @@ static ingle_status take_header(void *user, const gguf *g, ingle_error *err)
                          g->n_parts);
     uint64_t bytes = TENSOR_ALIGN;
     for (size_t i = 0; i < g->n_tensors; i++)
-        if (!u64_add(bytes, padded(g->tensors[i].bytes), &bytes))
+        if (!u64_add(bytes, room_of(&g->tensors[i]), &bytes))
             bytes = UINT64_MAX;
     if (bytes > SIZE_MAX / 2)
         return error_set(err, INGLE_ERR_MEMORY, "the weights take %llu bytes",
@@ -38,7 +43,7 @@ static ingle_status take_header(void *user, const gguf *g, ingle_error *err)
     at += (TENSOR_ALIGN - (uintptr_t)at % TENSOR_ALIGN) % TENSOR_ALIGN;
     for (size_t i = 0; i < g->n_tensors; i++) {
         m->data[i] = at;
-        at += padded(g->tensors[i].bytes);
+        at += room_of(&g->tensors[i]);
     }
     return INGLE_OK;
 }

@@ -374,6 +374,51 @@ bool ingle_model_tensor(const ingle_model *m, size_t i, ingle_tensor *out)
     return true;
 }
 
+/* Row by row, as the first of them says whether a backend has re-packed the matrix. */
+static ingle_status read_repacked(const ingle_model *m, const gguf_tensor *t, const quant_traits *format,
+                                  uint64_t first, size_t n, float *out, bool *done, ingle_error *err)
+{
+    const uint8_t *data = m->data[t - m->file.tensors];
+    const uint64_t cols = t->shape[0];
+    const size_t bytes = (size_t)(cols / format->values * format->bytes);
+    uint8_t *row = mem_alloc(&m->allocator, bytes);
+    if (!row)
+        return error_memory(err, bytes, "a row");
+    *done = true;
+    while (n) {
+        const uint64_t at = first % cols;
+        const size_t take = n < cols - at ? n : (size_t)(cols - at);
+        if (!m->backend_row(m->backend_data, data, first / cols, row)) {
+            *done = false;
+            break;
+        }
+        format->dequantize(row + at / format->values * format->bytes, out, take);
+        first += take;
+        out += take;
+        n -= take;
+    }
+    mem_free(&m->allocator, row);
+    return INGLE_OK;
+}
+
+/* Streamed weights may be re-packed by a session that is just being opened. */
+static ingle_status read_values(const ingle_model *model, const gguf_tensor *t, const quant_traits *format,
+                                uint64_t first, size_t n, float *out, ingle_error *err)
+{
+    ingle_model *m = (ingle_model *)(uintptr_t)model;
+    ingle_status status = INGLE_OK;
+    bool done = false;
+    while (m->streamed && atomic_flag_test_and_set(&m->backend_lock))
+        host_relax();
+    if (m->streamed && m->backend_row)
+        status = read_repacked(m, t, format, first, n, out, &done, err);
+    if (status == INGLE_OK && !done)
+        format->dequantize(m->data[t - m->file.tensors] + first / format->values * format->bytes, out, n);
+    if (m->streamed)
+        atomic_flag_clear(&m->backend_lock);
+    return status;
+}
+
 ingle_status ingle_model_tensor_read(const ingle_model *m, const char *name, uint64_t first,
                                      uint64_t n, float *out, ingle_error *err)
 {
@@ -391,9 +436,7 @@ ingle_status ingle_model_tensor_read(const ingle_model *m, const char *name, uin
                          "tensor %.100s: values %llu + %llu of %llu are not whole blocks of %u in it",
                          name, (unsigned long long)first, (unsigned long long)n,
                          (unsigned long long)t->n_values, format->values);
-    const uint8_t *data = m->data[t - m->file.tensors];
-    format->dequantize(data + first / format->values * format->bytes, out, (size_t)n);
-    return INGLE_OK;
+    return read_values(m, t, format, first, (size_t)n, out, err);
 }
 
 ingle_status ingle_model_print_graph(const ingle_model *m, ingle_text *out, ingle_error *err)

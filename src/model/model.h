@@ -39,6 +39,8 @@ struct ingle_model {
     atomic_flag backend_lock;
     void *backend_data;
     void (*backend_free)(void *data);
+    /* Whether it has re-packed the matrix at `bytes` in place; then out is a row as in the file. */
+    bool (*backend_row)(const void *data, const void *bytes, uint64_t row, uint8_t *out);
 };
 
 const ingle_allocator *model_allocator(const ingle_model *m);

@@ -99,6 +99,22 @@ uint16_t quant_f32_to_bf16(float f)
     return bf16_of_float(f);
 }
 
+uint64_t quant_room(uint32_t format, uint64_t rows, uint64_t cols)
+{
+    const quant_traits *t = quant_find(format);
+    uint64_t bytes;
+    if (!t)
+        return UINT64_MAX;
+    if (t->values == 1)
+        return u64_mul(rows, cols, &bytes) && u64_mul(bytes, t->bytes, &bytes) ? bytes : UINT64_MAX;
+    uint64_t blocks = cols / t->values;
+    blocks += t->values == 32 ? blocks % 2 : 0;
+    return u64_mul(blocks, t->bytes + (t->values == 256 ? 4u : 0), &bytes) && rows <= UINT64_MAX - 15 &&
+                   u64_mul(bytes, (rows + 15) / 16 * 16, &bytes)
+               ? bytes
+               : UINT64_MAX;
+}
+
 /* v, |v| < 2^22, to the nearest integer, ties to even: at 1.5 * 2^23 the unit of a float is 1, so
  * the sum is rounded by the FPU. Unlike rintf it becomes vector code on every target. */
 static int32_t nearest(float v)

@@ -38,6 +38,10 @@ uint16_t quant_f32_to_f16(float f);
 float quant_bf16_to_f32(uint16_t h);
 uint16_t quant_f32_to_bf16(float f);
 
+/* Bytes in which a matrix can be kept whatever a backend makes of its layout: rows in sixteens, blocks
+ * of 32 in pairs, blocks of 256 with four bytes more. At least quant_bytes; UINT64_MAX if too many. */
+uint64_t quant_room(uint32_t format, uint64_t rows, uint64_t cols);
+
 /* Activations: blocks of 16 int8 with one f32 scale each, d = max|x| / 127, q = round(x / d) to
  * nearest even; sums[b] = sum of the block's q, for weights that are stored with an offset or a
  * minimum. d and sums are [n / 16]; n a multiple of 16.

@@ -39,7 +39,7 @@ static ingle_status resolve(const ingle_model *m, const ingle_session_options *o
     uint32_t n_threads = o->n_threads ? o->n_threads : host_core_count();
     n_threads = n_threads < MAX_THREADS ? n_threads : MAX_THREADS;
     *out = (cpu_options){n_ctx, n_batch, n_threads, kv_format(o->kv_k), kv_format(o->kv_v), o->cpu,
-                         m->n_maps > 0};
+                         m->n_maps ? CPU_MAPPED : m->streamed ? CPU_OWNED : CPU_SHARED};
     return INGLE_OK;
 }
 
@@ -75,6 +75,7 @@ static ingle_status open_cpu(ingle_session *s, const cpu_options *o, ingle_error
     const ingle_status status = cpu_open(&s->cpu, &m->graph, o, &shared, &m->allocator, err);
     m->backend_data = shared;
     m->backend_free = cpu_shared_free;
+    m->backend_row = cpu_shared_row;
     atomic_flag_clear(&m->backend_lock);
     return status;
 }

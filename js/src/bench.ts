@@ -1,0 +1,81 @@
+// model.bench in the worker: the same tests, tokens and rows as `ingle bench --json`.
+import type { Engine, SessionOptions } from './engine.ts'
+import { IngleError } from './errors.ts'
+import type { Request } from './protocol.ts'
+import type { BenchRow } from './types.ts'
+
+type BenchRequest = Extract<Request, { op: 'bench' }>
+
+interface Job {
+  isCancelled(): boolean
+  breathe(): Promise<void>
+}
+
+/** Random tokens, the same in every run. */
+function tokens(n: number, nVocab: number): Int32Array {
+  let x = 1
+  return Int32Array.from({ length: n }, () => {
+    x = (Math.imul(x, 1664525) + 1013904223) >>> 0
+    return (x >>> 8) % nVocab
+  })
+}
+
+/** Milliseconds of one run. */
+async function measure(engine: Engine, session: number, ids: Int32Array, oneByOne: boolean, job: Job): Promise<number> {
+  engine.call('wasm_session_truncate', session, 0)
+  let ms = 0
+  const append = (part: Int32Array) => engine.withIds(part, (at, n) => {
+    const start = performance.now()
+    engine.run('wasm_session_append', session, at, n)
+    ms += performance.now() - start
+  })
+  for (let i = 0; i < ids.length; i += oneByOne ? 1 : ids.length) {
+    append(oneByOne ? ids.subarray(i, i + 1) : ids)
+    if (i % 16 === 0)
+      await job.breathe()
+    if (job.isCancelled())
+      throw new IngleError('ERR_CANCELLED', 'stopped on request')
+  }
+  return ms
+}
+
+function row(test: string, threads: number, rates: number[], weights: number | null, backend: string): BenchRow {
+  rates.sort((a, b) => a - b)
+  const half = rates.length >> 1
+  const median = rates.length % 2 ? rates[half]! : (rates[half - 1]! + rates[half]!) / 2
+  return {
+    test, threads, per_s_median: median, per_s_best: rates.at(-1)!,
+    gbps: weights === null ? null : weights * median * 1e-9, backend,
+  }
+}
+
+export async function bench(
+  engine: Engine, model: number, nVocab: number, most: number, options: SessionOptions, request: BenchRequest, job: Job,
+): Promise<BenchRow[]> {
+  const rows: BenchRow[] = []
+  const longest = Math.max(1, ...request.prompt, ...request.generate)
+  const ids = tokens(longest, nVocab)
+  for (const threads of request.threads) {
+    if (threads > most)
+      throw new IngleError('ERR_USAGE', `bench with ${threads} threads: the model was loaded with ${most}`)
+    const o = { ...options, threads, contextSize: longest }
+    const { weights } = engine.sessionMemory(model, o)
+    const session = engine.openSession(model, o)
+    try {
+      const backend = engine.text('wasm_session_backend', session)
+      const tests = [...request.prompt.map(n => ({ n, one: false })), ...request.generate.map(n => ({ n, one: true }))]
+      for (const { n, one } of tests) {
+        const rates: number[] = []
+        for (let i = 0; i <= request.repetitions; i++) {
+          const ms = await measure(engine, session, ids.subarray(0, n), one, job)
+          if (i > 0) // the first warms caches and lets the engine compile for speed
+            rates.push(n / ms * 1000)
+        }
+        rows.push(row(`${one ? 'tg' : 'pp'}${n}`, threads, rates, one ? weights : null, backend))
+      }
+    } finally {
+      engine.call('wasm_session_close', session)
+    }
+  }
+  return rows
+}

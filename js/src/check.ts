@@ -1,0 +1,62 @@
+// Says before any download whether a model will run here, from the first bytes of its file.
+import { IngleError } from './errors.ts'
+import { glance, type Glance } from './header.ts'
+import type { Host } from './host.ts'
+import { resolveHub } from './hub.ts'
+import { MEMORY_MARGIN, MEMORY_MOST, formatBytes } from './limits.ts'
+import type { WireSource } from './protocol.ts'
+import { openSource, readHead } from './source.ts'
+import type { Check, CheckOptions, KvType, Source } from './types.ts'
+
+const HEAD_FIRST = 64 << 10
+const HEAD_MOST = 64 << 20
+
+/** Bytes of weights from which on a CPU is slow: each token reads all of them. */
+const SLOW_BYTES = 1.5e9
+
+const KV_BYTES: Record<KvType, number> = { f16: 2, q8_0: 34 / 32, q4_0: 18 / 32 }
+
+function kvBytes(g: Glance, contextSize: number, kvType: KvType): number {
+  return Math.ceil(contextSize * g.nLayers * g.nKvHeads * (g.dKey + g.dValue) * KV_BYTES[kvType])
+}
+
+async function readGlance(source: Source, wire: WireSource, host: Host, signal?: AbortSignal): Promise<{ glance: Glance, size: number }> {
+  for (let n = HEAD_FIRST; n <= HEAD_MOST; n *= 8) {
+    const { bytes, size } = await readHead(source, wire, n, host, signal)
+    const found = glance(bytes, bytes.length < n)
+    if (found)
+      return { glance: found, size: size || (wire.kind === 'url' ? wire.size ?? 0 : 0) }
+  }
+  throw new IngleError('ERR_FORMAT', `the header is longer than ${formatBytes(HEAD_MOST)}`)
+}
+
+function judge(need: number, weights: number, machine: number): Pick<Check, 'fits' | 'why'> {
+  if (need > MEMORY_MOST)
+    return { fits: 'no', why: `it needs ${formatBytes(need)}; WebAssembly can hold ${formatBytes(MEMORY_MOST)}` }
+  if (machine && need > machine)
+    return { fits: 'no', why: `it needs ${formatBytes(need)}; this machine has ${formatBytes(machine)}` }
+  if (machine && need > machine / 2)
+    return { fits: 'slow', why: `it needs ${formatBytes(need)}, more than half of this machine's ${formatBytes(machine)}` }
+  if (weights > SLOW_BYTES)
+    return { fits: 'slow', why: `every token reads ${formatBytes(weights)} of weights on the CPU` }
+  return { fits: 'yes', why: '' }
+}
+
+export async function check(source: Source, options: CheckOptions, host: Host): Promise<Check> {
+  if (options.backend === 'gpu')
+    throw new IngleError('ERR_DEVICE', 'this version has no GPU backend')
+  let { wire, cancel } = await openSource(source, host)
+  if (source instanceof ReadableStream) {
+    cancel?.()
+    throw new IngleError('ERR_USAGE', 'a stream can be read only once: there is nothing to check before it is loaded')
+  }
+  if (wire.kind === 'hub')
+    wire = await resolveHub(wire.name, options.signal)
+  const { glance: g, size } = await readGlance(source, wire, host, options.signal)
+  const contextSize = options.contextSize ?? Math.min(g.contextLength || 4096, 4096)
+  const kv = kvBytes(g, contextSize, options.kvType ?? 'f16')
+  return {
+    ...judge(size + kv + MEMORY_MARGIN, size, host.machineMemory()),
+    weightBytes: size, kvBytes: kv, storageBytes: size, architecture: g.architecture, device: 'cpu',
+  }
+}

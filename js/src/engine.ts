@@ -1,0 +1,146 @@
+// The core's exports as typed calls: text in and out, errors as IngleError. src/wasm/exports.c says
+// what each export promises. Addresses are unsigned 32-bit numbers; 0 = none.
+import { codeOfStatus, IngleError } from './errors.ts'
+import type { KvType, ModelInfo } from './types.ts'
+import type { Core } from './wasm.ts'
+
+const KV_NUMBERS: Record<KvType, number> = { f16: 0, q8_0: 1, q4_0: 2 }
+
+export interface SessionOptions {
+  contextSize: number
+  kvType: KvType
+  threads: number
+}
+
+export interface MemoryNeed {
+  weights: number
+  kv: number
+  scratch: number
+  tables: number
+  contextSize: number
+  threads: number
+  cpu: string
+}
+
+/** A step of an answer. stop: 0 = not yet, 1 end token, 2 stop text, 3 length, 4 cancelled. */
+export interface Step {
+  text: string
+  id: number
+  stop: number
+}
+
+export class Engine {
+  readonly core: Core
+  readonly #encoder = new TextEncoder()
+  readonly #decoder = new TextDecoder()
+
+  constructor(core: Core) {
+    this.core = core
+  }
+
+  /** Calls an export that gives an address or a handle; 0 is a failure. */
+  get(name: string, ...args: number[]): number {
+    const address = this.core.exports[name]!(...args) >>> 0
+    if (address === 0)
+      this.#fail()
+    return address
+  }
+
+  /** Calls an export that gives a status or a count; negative is a failure. */
+  run(name: string, ...args: number[]): number {
+    const status = this.core.exports[name]!(...args)
+    if (status < 0)
+      this.#fail()
+    return status
+  }
+
+  /** Calls an export that cannot fail. */
+  call(name: string, ...args: number[]): number {
+    return this.core.exports[name]!(...args)
+  }
+
+  #fail(): never {
+    const status = this.call('wasm_status')
+    throw new IngleError(codeOfStatus(status), this.textAt(this.call('wasm_error') >>> 0, this.call('wasm_size')))
+  }
+
+  bytesAt(address: number, n: number): Uint8Array<ArrayBuffer> {
+    // A copy: shared memory is not decoded or posted, and any call may move what lies there.
+    return new Uint8Array(this.core.memory.buffer, address, n).slice() as Uint8Array<ArrayBuffer>
+  }
+
+  textAt(address: number, n: number): string {
+    return this.#decoder.decode(this.bytesAt(address, n))
+  }
+
+  /** The text that an export gives. */
+  text(name: string, ...args: number[]): string {
+    const address = this.get(name, ...args)
+    return this.textAt(address, this.call('wasm_size') >>> 0)
+  }
+
+  /** The token ids that an export gives. */
+  ids(name: string, ...args: number[]): Int32Array<ArrayBuffer> {
+    const address = this.get(name, ...args)
+    return new Int32Array(this.bytesAt(address, (this.call('wasm_size') >>> 0) * 4).buffer)
+  }
+
+  alloc(n: number): number {
+    const address = this.call('wasm_alloc', Math.max(n, 1)) >>> 0
+    if (address === 0)
+      throw new IngleError('ERR_MEMORY', `WebAssembly has no ${n} bytes left (${this.core.memory.buffer.byteLength} in use)`)
+    return address
+  }
+
+  /** Lends bytes to the core while use runs. */
+  withBytes<T>(bytes: Uint8Array, use: (address: number, n: number) => T): T {
+    const address = this.alloc(bytes.length)
+    try {
+      new Uint8Array(this.core.memory.buffer, address, bytes.length).set(bytes)
+      return use(address, bytes.length)
+    } finally {
+      this.call('wasm_free', address)
+    }
+  }
+
+  withText<T>(text: string, use: (address: number, n: number) => T): T {
+    return this.withBytes(this.#encoder.encode(text), use)
+  }
+
+  withIds<T>(ids: Int32Array, use: (address: number, n: number) => T): T {
+    return this.withBytes(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength), address => use(address, ids.length))
+  }
+
+  withNumbers<T>(numbers: number[], use: (address: number, n: number) => T): T {
+    return this.withBytes(new Uint8Array(Float64Array.from(numbers).buffer), address => use(address, numbers.length))
+  }
+
+  modelInfo(model: number): ModelInfo {
+    const { runnable: _, whyNot: __, ...info } = JSON.parse(this.text('wasm_model_info', model)) as ModelInfo & Record<string, unknown>
+    return info as unknown as ModelInfo
+  }
+
+  sessionMemory(model: number, o: SessionOptions): MemoryNeed {
+    const kv = KV_NUMBERS[o.kvType]
+    return JSON.parse(this.text('wasm_session_memory', model, o.contextSize, 0, o.threads, kv, kv)) as MemoryNeed
+  }
+
+  openSession(model: number, o: SessionOptions): number {
+    const kv = KV_NUMBERS[o.kvType]
+    return this.get('wasm_session_open', model, o.contextSize, 0, o.threads, kv, kv, 0)
+  }
+
+  openGeneration(session: number, ids: Int32Array, settings: number[], stops: string[], bias: number[]): number {
+    return this.withIds(ids, (at, n) =>
+      this.withNumbers(settings, (settingsAt, nSettings) =>
+        this.withText(stops.map(s => `${s}\0`).join(''), stopsAt =>
+          this.withNumbers(bias, (biasAt, nBias) => this.get('wasm_generation_open', session, at, n,
+            settingsAt, nSettings, stopsAt, stops.length, biasAt, nBias / 2)))))
+  }
+
+  next(generation: number): Step {
+    const step = this.get('wasm_generation_next', generation)
+    const [text, n, id, stop] = new Int32Array(this.core.memory.buffer, step, 4) as unknown as [number, number, number, number]
+    return { text: n > 0 ? this.textAt(text >>> 0, n) : '', id, stop }
+  }
+}

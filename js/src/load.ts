@@ -1,0 +1,49 @@
+// load: from a source to a Model, through a worker of the model's own.
+import { Channel } from './channel.ts'
+import { IngleError } from './errors.ts'
+import type { Host } from './host.ts'
+import { Model } from './model.ts'
+import { openSource } from './source.ts'
+import type { Build, KvType, LoadOptions, Source } from './types.ts'
+
+const BUILDS: Build[] = ['simd', 'relaxed', 'simd+threads', 'relaxed+threads']
+const KV_TYPES: KvType[] = ['f16', 'q8_0', 'q4_0']
+
+function count(name: string, value: unknown, most: number): number {
+  if (value === undefined || value === 'auto')
+    return 0
+  if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > most)
+    throw new IngleError('ERR_USAGE', `${name}: a whole number from 1 to ${most} is expected, not ${String(value)}`)
+  return value as number
+}
+
+function oneOf<T extends string>(name: string, value: unknown, list: readonly T[]): T {
+  if (!list.includes(value as T))
+    throw new IngleError('ERR_USAGE', `${name}: one of ${list.join(', ')} is expected, not ${String(value)}`)
+  return value as T
+}
+
+export async function load(source: Source, options: LoadOptions, host: Host): Promise<Model> {
+  const { signal } = options
+  if (oneOf('backend', options.backend ?? 'auto', ['auto', 'gpu', 'cpu']) === 'gpu')
+    throw new IngleError('ERR_DEVICE', 'this version has no GPU backend')
+  const request = {
+    op: 'load' as const,
+    contextSize: count('contextSize', options.contextSize, 1 << 24),
+    kvType: oneOf('kvType', options.kvType ?? 'f16', KV_TYPES),
+    threads: count('threads', options.threads, 64),
+    ...options.build === undefined ? {} : { build: oneOf('build', options.build, BUILDS) },
+  }
+  signal?.throwIfAborted()
+  const opened = await openSource(source, host)
+  const channel = new Channel(host.startWorker(), options.onWarning ?? (line => console.warn(`ingle: ${line}`)))
+  try {
+    const { info, device } = await channel.request<'load'>(
+      { ...request, source: opened.wire }, { signal, onProgress: options.onProgress, feed: opened.feed })
+    return new Model(channel, info, device)
+  } catch (error) {
+    opened.cancel?.()
+    await channel.close(error)
+    throw error
+  }
+}

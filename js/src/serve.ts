@@ -1,0 +1,166 @@
+// The engine's worker: takes requests one at a time, in order; cancels and chunks overtake them.
+import { bench } from './bench.ts'
+import { openBytes } from './bytes.ts'
+import { Engine, type SessionOptions } from './engine.ts'
+import { IngleError, toWire } from './errors.ts'
+import { generate } from './generation.ts'
+import type { WorkerHost } from './host.ts'
+import { refuseTooLarge } from './limits.ts'
+import { loadModel } from './loader.ts'
+import type { LoadRequest, Replies, Request, ToWorker } from './protocol.ts'
+import type { Device, ModelInfo } from './types.ts'
+import { chooseBuild, startCore, startPool } from './wasm.ts'
+
+interface Loaded {
+  engine: Engine
+  model: number
+  info: ModelInfo
+  options: SessionOptions
+  /** Most threads that a session can have. */
+  threads: number
+  /** Handles by the page's numbers; 0 is the model's own. */
+  sessions: Map<number, number>
+}
+
+class Stopped extends Error {}
+
+class Server {
+  readonly #host: WorkerHost
+  readonly #cancelled = new Set<number>()
+  readonly #waiting = new Set<number>()
+  #turn: Promise<void> = Promise.resolve()
+  #loaded: Loaded | undefined
+  #lastSession = 0
+  /** Gives the page's next chunk to the loader that waits for it. */
+  #takeChunk: ((chunk: Uint8Array | null | string) => void) | undefined
+
+  constructor(host: WorkerHost) {
+    this.#host = host
+    host.listen(message => this.#take(message))
+  }
+
+  #take(message: ToWorker): void {
+    if ('chunk' in message) {
+      this.#takeChunk?.(message.chunk)
+    } else if ('cancel' in message) {
+      if (this.#waiting.has(message.id))
+        this.#cancelled.add(message.id)
+    } else {
+      const { id, request } = message
+      this.#waiting.add(id)
+      this.#turn = this.#turn.then(() => this.#answer(id, request))
+    }
+  }
+
+  async #answer(id: number, request: Request): Promise<void> {
+    try {
+      if (this.#cancelled.has(id))
+        throw new Stopped()
+      const done = request.op === 'load' ? await this.#load(id, request) : await this.#run(id, request)
+      this.#host.post({ id, done })
+    } catch (error) {
+      this.#host.post(error instanceof Stopped ? { id, cancelled: true } : { id, error: toWire(error) })
+    } finally {
+      this.#waiting.delete(id)
+      this.#cancelled.delete(id)
+    }
+  }
+
+  #job(id: number) {
+    return {
+      isCancelled: () => this.#cancelled.has(id),
+      breathe: () => this.#host.breathe(),
+    }
+  }
+
+  async #run(id: number, request: Exclude<Request, LoadRequest>): Promise<Replies[keyof Replies]> {
+    const loaded = this.#loaded
+    if (!loaded)
+      throw new IngleError('ERR_USAGE', 'no model is loaded')
+    const { engine, model, sessions } = loaded
+    switch (request.op) {
+      case 'tokenize':
+        return new Uint32Array(engine.withText(request.text, (at, n) => engine.ids('wasm_tokenize', model, at, n, request.flags)).buffer)
+      case 'detokenize':
+        return engine.withIds(request.ids, (at, n) => engine.text('wasm_detokenize', model, at, n, request.flags))
+      case 'template':
+        return engine.withText(request.context, (at, n) => engine.text('wasm_chat_render', model, at, n))
+      case 'bench':
+        return bench(engine, model, loaded.info.vocabSize, loaded.threads, loaded.options, request, this.#job(id))
+      case 'openSession': {
+        sessions.set(++this.#lastSession, engine.openSession(model, loaded.options))
+        return this.#lastSession
+      }
+      case 'closeSession': {
+        engine.call('wasm_session_close', sessions.get(request.session) ?? 0)
+        sessions.delete(request.session)
+        return null
+      }
+      case 'generate': {
+        const session = sessions.get(request.session)
+        if (session === undefined)
+          throw new IngleError('ERR_USAGE', 'the session was disposed')
+        return generate(engine, model, session, request, { ...this.#job(id), part: part => this.#host.post({ id, part }) })
+      }
+    }
+  }
+
+  /** The page's next chunk. */
+  #pull(id: number): Promise<Uint8Array | null> {
+    return new Promise((resolve, reject) => {
+      this.#takeChunk = chunk => typeof chunk === 'string'
+        ? reject(new IngleError('ERR_IO', `the source failed: ${chunk}`))
+        : resolve(chunk)
+      this.#host.post({ id, pull: true })
+    })
+  }
+
+  async #load(id: number, request: LoadRequest): Promise<Replies['load']> {
+    const host = this.#host
+    if (this.#loaded)
+      throw new IngleError('ERR_USAGE', 'this worker has a model already')
+    const source = request.source
+    refuseTooLarge('size' in source ? source.size ?? 0 : 0)
+    const choice = chooseBuild(host, request.build, request.threads)
+    const starting = startCore(host, choice, line => host.post({ warning: line }))
+    starting.catch(() => {}) // heard of below; the source's own failure may come first
+    const bytes = await openBytes(source, host, () => this.#pull(id))
+    try {
+      refuseTooLarge(bytes.total)
+      const core = await starting
+      const engine = new Engine(core)
+      const pool = core.build.includes('threads') ? startPool(core, host, (request.threads || host.threads) - 1) : 0
+      const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress }))
+      const threads = 1 + await pool
+      engine.call('wasm_set_cores', threads)
+      tell('compile')
+      const info = engine.modelInfo(model)
+      const options = { contextSize: request.contextSize, kvType: request.kvType, threads }
+      const session = engine.openSession(model, options)
+      this.#loaded = { engine, model, info, options, threads, sessions: new Map([[0, session]]) }
+      tell('ready')
+      if (core.why)
+        host.post({ warning: core.why })
+      return { info, device: this.#device(this.#loaded, session) }
+    } catch (error) {
+      bytes.cancel()
+      throw error
+    }
+  }
+
+  #device({ engine, model, options }: Loaded, session: number): Device {
+    const need = engine.sessionMemory(model, options)
+    const { build, why } = engine.core
+    return {
+      backend: 'cpu', build, threads: options.threads, adapter: null,
+      features: [engine.text('wasm_session_backend', session), ...build.split('+')],
+      why: ['this version has no GPU backend', why].filter(Boolean).join('; '),
+      contextSize: engine.call('wasm_session_context', session),
+      memory: { weightBytes: need.weights, kvBytes: need.kv, scratchBytes: need.scratch },
+    }
+  }
+}
+
+export function serve(host: WorkerHost): void {
+  new Server(host)
+}

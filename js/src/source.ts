@@ -1,0 +1,124 @@
+// What users hand to load and check, brought into the few forms that travel to the worker.
+import { IngleError } from './errors.ts'
+import type { Host } from './host.ts'
+import type { WireSource } from './protocol.ts'
+import type { RemoteFile, Source } from './types.ts'
+
+/** Bytes handed over at a time. */
+const CHUNK = 4 << 20
+
+export interface Opened {
+  wire: WireSource
+  /** For kind 'pull': the next bytes, null at the end. */
+  feed?: () => Promise<Uint8Array | null>
+  /** Lets go of a source that is not read to its end. */
+  cancel?: () => void
+}
+
+function isHandle(source: object): source is FileSystemFileHandle {
+  return 'getFile' in source && typeof source.getFile === 'function'
+}
+
+function fromBytes(bytes: Uint8Array): Opened {
+  let at = 0
+  return {
+    wire: { kind: 'pull', size: bytes.length },
+    feed: async () => at < bytes.length ? bytes.subarray(at, at += CHUNK) : null,
+  }
+}
+
+function fromStream(stream: ReadableStream<Uint8Array>, size?: number): Opened {
+  if (stream.locked)
+    throw new IngleError('ERR_USAGE', 'the stream is being read by somebody else')
+  const reader = stream.getReader()
+  return {
+    wire: { kind: 'pull', size },
+    feed: async () => {
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done)
+          return null
+        if (!(value instanceof Uint8Array))
+          throw new IngleError('ERR_USAGE', 'the stream gives something else than bytes (Uint8Array)')
+        if (value.length > 0)
+          return value
+      }
+    },
+    cancel: () => void reader.cancel().catch(() => {}),
+  }
+}
+
+function fromRemote(file: RemoteFile, host: Host): Opened {
+  const { sha256, size } = file
+  if (sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(sha256))
+    throw new IngleError('ERR_USAGE', 'sha256: 64 hex digits are expected')
+  if (size !== undefined && !(Number.isSafeInteger(size) && size > 0))
+    throw new IngleError('ERR_USAGE', 'size: a number of bytes is expected')
+  const wire = host.resolve(file.url)
+  return { wire: wire.kind === 'url' ? { ...wire, sha256: sha256?.toLowerCase(), size } : wire }
+}
+
+export async function openSource(source: Source, host: Host): Promise<Opened> {
+  if (typeof source === 'string' || source instanceof URL)
+    return { wire: host.resolve(source) }
+  if (typeof source !== 'object' || source === null)
+    throw new IngleError('ERR_USAGE', 'a model is expected: an address, a File, a Blob, bytes, a stream or a file handle')
+  if (isHandle(source))
+    source = await source.getFile()
+  if (source instanceof Blob)
+    return host.blobsTravel ? { wire: { kind: 'blob', blob: source } } : fromStream(source.stream(), source.size)
+  if (source instanceof ArrayBuffer)
+    return fromBytes(new Uint8Array(source))
+  if (ArrayBuffer.isView(source))
+    return fromBytes(new Uint8Array(source.buffer, source.byteOffset, source.byteLength))
+  if (source instanceof ReadableStream)
+    return fromStream(source)
+  if ('url' in source)
+    return fromRemote(source, host)
+  throw new IngleError('ERR_USAGE', 'not a model source: an address, a File, a Blob, bytes, a stream or a file handle is expected')
+}
+
+/** The first n bytes of a source that can be read twice, and its size in bytes (0 = not known). */
+export async function readHead(
+  source: Source, wire: WireSource, n: number, host: Host, signal?: AbortSignal,
+): Promise<{ bytes: Uint8Array, size: number }> {
+  if (wire.kind === 'blob')
+    return { bytes: new Uint8Array(await wire.blob.slice(0, n).arrayBuffer()), size: wire.blob.size }
+  if (wire.kind === 'path')
+    return host.readHead(wire.path, n)
+  if (wire.kind === 'url')
+    return fetchHead(wire.url, n, wire.size ?? 0, signal)
+  if (source instanceof Blob)
+    return { bytes: new Uint8Array(await source.slice(0, n).arrayBuffer()), size: source.size }
+  if (source instanceof ArrayBuffer)
+    return { bytes: new Uint8Array(source, 0, Math.min(n, source.byteLength)), size: source.byteLength }
+  if (ArrayBuffer.isView(source))
+    return { bytes: new Uint8Array(source.buffer, source.byteOffset, Math.min(n, source.byteLength)), size: source.byteLength }
+  throw new IngleError('ERR_USAGE', 'a stream can be read only once: there is nothing to check before it is loaded')
+}
+
+async function fetchHead(url: string, n: number, size: number, signal?: AbortSignal): Promise<{ bytes: Uint8Array, size: number }> {
+  let response: Response
+  try {
+    response = await fetch(url, { headers: { Range: `bytes=0-${n - 1}` }, signal })
+  } catch (cause) {
+    signal?.throwIfAborted()
+    throw new IngleError('ERR_NETWORK', `${url} cannot be reached: ${String(cause)}`, { cause })
+  }
+  if (!response.ok || !response.body)
+    throw new IngleError('ERR_NETWORK', `${url} was answered with ${response.status} ${response.statusText}`)
+  const range = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')
+  const total = range ? Number(range[1]) : response.status === 200 ? Number(response.headers.get('content-length') ?? 0) : 0
+  const bytes = new Uint8Array(n)
+  let at = 0
+  const reader = response.body.getReader()
+  while (at < n) { // a server without ranges sends everything: stop when there is enough
+    const { done, value } = await reader.read()
+    if (done)
+      break
+    bytes.set(value.subarray(0, n - at), at)
+    at += Math.min(value.length, n - at)
+  }
+  void reader.cancel().catch(() => {})
+  return { bytes: bytes.subarray(0, at), size: total || size }
+}

@@ -1,0 +1,151 @@
+// Which build of the core runs here, and bringing it up: memory, imports, pool workers.
+import { IngleError } from './errors.ts'
+import type { PoolPort, PoolStart, WorkerHost } from './host.ts'
+import { MEMORY_MOST } from './limits.ts'
+import type { Build } from './types.ts'
+
+const PAGE = 65536
+const PAGES_FIRST = 64
+/** A pool worker that is not up by then is done without. */
+const POOL_WAIT_MS = 10_000
+
+/** A module of one function whose body is given after a constant 0 splatted to a vector. */
+function moduleWith(...body: number[]): Uint8Array<ArrayBuffer> {
+  const splat = [0x41, 0, 0xfd, 0x0f] // i32.const 0, i8x16.splat
+  const code = [0, ...splat, ...body, 0x0b]
+  return new Uint8Array([
+    0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
+    1, 5, 1, 0x60, 0, 1, 0x7b, // type 0: () -> v128
+    3, 2, 1, 0,
+    10, code.length + 2, 1, code.length, ...code,
+  ])
+}
+
+/** Features of this engine that choose a build. */
+export function features(host: Pick<WorkerHost, 'isolated'>): { simd: boolean, relaxed: boolean, threads: boolean } {
+  return {
+    simd: WebAssembly.validate(moduleWith()),
+    // i8x16.splat again, i16x8.relaxed_dot_i8x16_i7x16_s
+    relaxed: WebAssembly.validate(moduleWith(0x41, 0, 0xfd, 0x0f, 0xfd, 0x92, 0x02)),
+    threads: host.isolated && typeof SharedArrayBuffer === 'function',
+  }
+}
+
+export interface Choice {
+  build: Build
+  /** Why there are no threads; empty if there are, or were not wanted. */
+  why: string
+}
+
+/** The build to use: the one wanted if it runs here, else the fastest that does. */
+export function chooseBuild(host: Pick<WorkerHost, 'isolated'>, wanted: Build | undefined, threads: number): Choice {
+  const f = features(host)
+  if (!f.simd)
+    throw new IngleError('ERR_DEVICE', 'this browser has no WebAssembly SIMD')
+  const noThreads = 'one thread: the page is not cross-origin isolated (headers COOP and COEP)'
+  if (wanted?.includes('relaxed') && !f.relaxed)
+    throw new IngleError('ERR_DEVICE', `${wanted}: this engine has no relaxed SIMD`)
+  if (wanted?.includes('threads') && !f.threads)
+    throw new IngleError('ERR_DEVICE', `${wanted}: no shared memory here; the page is not cross-origin isolated (headers COOP and COEP)`)
+  const build = wanted ?? `${f.relaxed ? 'relaxed' : 'simd'}${f.threads && threads !== 1 ? '+threads' : ''}` as Build
+  return { build, why: build.includes('threads') || f.threads ? '' : noThreads }
+}
+
+export function fileOf(build: Build): string {
+  return `${build.replace('+', '-')}.wasm`
+}
+
+/** A growing memory. Some browsers refuse to reserve a large shared one: less is asked for then. */
+function makeMemory(shared: boolean): WebAssembly.Memory {
+  const most = MEMORY_MOST / PAGE
+  for (const maximum of [most, most / 2, most / 4, most / 8]) {
+    try {
+      return new WebAssembly.Memory({ initial: PAGES_FIRST, maximum, shared })
+    } catch (cause) {
+      if (maximum === most / 8)
+        throw new IngleError('ERR_MEMORY', `no memory of ${maximum * PAGE} bytes for WebAssembly`, { cause })
+    }
+  }
+  throw new IngleError('ERR_INTERNAL', 'no size of memory was tried')
+}
+
+function imports(memory: WebAssembly.Memory, log: (line: string) => void): WebAssembly.Imports {
+  return {
+    env: { memory },
+    host: {
+      now: () => performance.now(),
+      date: (address: number) => {
+        const d = new Date()
+        const fields = [d.getFullYear(), d.getMonth() + 1, d.getDate(), d.getHours(), d.getMinutes(), d.getSeconds()]
+        new Int32Array(memory.buffer, address >>> 0, 6).set(fields)
+      },
+      log: (address: number, n: number) =>
+        log(new TextDecoder().decode(new Uint8Array(memory.buffer, address >>> 0, n >>> 0).slice())),
+    },
+  }
+}
+
+export interface Core {
+  build: Build
+  why: string
+  module: WebAssembly.Module
+  memory: WebAssembly.Memory
+  exports: Record<string, (...args: number[]) => number>
+}
+
+type Exports = Record<string, (...args: number[]) => number>
+
+export async function startCore(host: WorkerHost, { build, why }: Choice, log: (line: string) => void): Promise<Core> {
+  const module = await host.compile(fileOf(build))
+  const memory = makeMemory(build.includes('threads'))
+  const instance = await WebAssembly.instantiate(module, imports(memory, log))
+  const exports = instance.exports as unknown as Exports
+  exports._initialize!()
+  return { build, why, module, memory, exports }
+}
+
+/** Runs in a pool worker: never returns while the pool lives. */
+export function runPoolWorker(start: PoolStart, ready: () => void): void {
+  const instance = new WebAssembly.Instance(start.module, imports(start.memory, () => {}))
+  const stack = instance.exports.__stack_pointer as WebAssembly.Global
+  stack.value = start.stack
+  ready()
+  ;(instance.exports as unknown as Exports).wasm_worker!(start.slot)
+}
+
+/** Starts n workers beside the leader; resolves to how many came up. */
+export async function startPool(core: Core, host: WorkerHost, n: number): Promise<number> {
+  const starting: Promise<number | null>[] = []
+  for (let slot = 0; slot < n; slot++) {
+    const stack = core.exports.wasm_worker_stack!() >>> 0
+    if (stack === 0)
+      break
+    starting.push(startOne(host.startPoolWorker(), { module: core.module, memory: core.memory, stack, slot }))
+  }
+  let up = 0
+  for (const slot of await Promise.all(starting)) {
+    if (slot === null)
+      continue
+    core.exports.wasm_worker_add!(slot)
+    up++
+  }
+  return up
+}
+
+function startOne(port: PoolPort, start: PoolStart): Promise<number | null> {
+  return new Promise(resolve => {
+    const giveUp = () => {
+      port.terminate()
+      resolve(null)
+    }
+    const timer = setTimeout(giveUp, POOL_WAIT_MS)
+    port.listen(() => {
+      clearTimeout(timer)
+      resolve(start.slot)
+    }, () => {
+      clearTimeout(timer)
+      giveUp()
+    })
+    port.post(start)
+  })
+}

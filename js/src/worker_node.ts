@@ -1,0 +1,60 @@
+// The engine's worker in Node.
+import { open, readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { parentPort, Worker } from 'node:worker_threads'
+import { IngleError } from './errors.ts'
+import type { ByteStream, PoolPort, PoolStart } from './host.ts'
+import type { ToWorker } from './protocol.ts'
+import { serve } from './serve.ts'
+
+const CHUNK = 4 << 20
+
+async function openPath(path: string): Promise<ByteStream> {
+  const failed = (cause: unknown) => new IngleError('ERR_IO', `${path} cannot be read: ${String(cause)}`, { cause })
+  const file = await open(path).catch(cause => {
+    throw failed(cause)
+  })
+  const stat = await file.stat()
+  if (!stat.isFile()) {
+    await file.close()
+    throw new IngleError('ERR_IO', `${path} is not a file`)
+  }
+  const buffer = new Uint8Array(CHUNK)
+  return {
+    total: stat.size,
+    remote: false,
+    async next() {
+      const { bytesRead } = await file.read(buffer, 0, CHUNK).catch(cause => {
+        throw failed(cause)
+      })
+      if (bytesRead > 0)
+        return buffer.subarray(0, bytesRead)
+      await file.close()
+      return null
+    },
+    cancel: () => void file.close().catch(() => {}),
+  }
+}
+
+function startPoolWorker(): PoolPort {
+  const worker = new Worker(new URL('./pool_worker_node.js', import.meta.url), { execArgv: [] })
+  return {
+    post: (start: PoolStart) => worker.postMessage(start),
+    listen(onReady, onFailure) {
+      worker.on('message', onReady)
+      worker.on('error', error => onFailure(String(error)))
+    },
+    terminate: () => void worker.terminate(),
+  }
+}
+
+serve({
+  post: (message, transfer = []) => parentPort!.postMessage(message, transfer),
+  listen: onMessage => void parentPort!.on('message', (message: ToWorker) => onMessage(message)),
+  compile: async file => WebAssembly.compile(await readFile(new URL(`./${file}`, import.meta.url))),
+  startPoolWorker,
+  openPath,
+  breathe: () => new Promise(resolve => setImmediate(resolve)),
+  isolated: true,
+  threads: Math.min(16, availableParallelism()),
+})

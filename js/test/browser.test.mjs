@@ -1,0 +1,243 @@
+// The package and the page in headless Chromium, under the strict policy that tools/serve.mjs sends.
+import assert from 'node:assert/strict'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { chromium } from 'playwright-core'
+import { serve } from '../../tools/serve.mjs'
+import { native, SMOLLM, STORIES, TOP } from './support.mjs'
+
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+const skip = !existsSync(CHROMIUM) && `no Chromium at ${CHROMIUM}`
+const PROMPT = 'Once upon a time'
+const QUESTION = 'Write a Python function that returns the n-th Fibonacci number.'
+const BUILDS = ['simd', 'simd+threads', 'relaxed', 'relaxed+threads']
+const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+
+let browser, isolated, plain, folder
+
+before(async () => {
+  if (skip)
+    return
+  // The page as it is, and an empty one beside it for scripts of the tests.
+  folder = mkdtempSync(join(tmpdir(), 'ingle-page-'))
+  cpSync(join(TOP, 'app/dist'), folder, { recursive: true })
+  mkdirSync(join(folder, 'deep/er'), { recursive: true })
+  writeFileSync(join(folder, 'empty.html'), '<!doctype html><title>empty</title><link rel="icon" href="icon.svg">')
+  cpSync(join(TOP, 'app/dist/ingle'), join(folder, 'deep/er/ingle'), { recursive: true })
+  const files = SMOLLM ? [STORIES, SMOLLM] : [STORIES]
+  isolated = await serve({ page: folder, files })
+  plain = await serve({ page: folder, files, isolation: false })
+  browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: ARGS })
+})
+
+after(async () => {
+  await browser?.close()
+  for (const { server } of [isolated, plain].filter(Boolean)) {
+    server.closeAllConnections()
+    server.close()
+  }
+  if (folder)
+    rmSync(folder, { recursive: true, force: true })
+})
+
+/** Opens an address and hands the page to use; violations, errors and failed requests fail the test. */
+async function withPage(address, use) {
+  const page = await browser.newPage({ viewport: { width: 900, height: 800 } })
+  const faults = []
+  page.on('pageerror', error => faults.push(`error: ${error}`))
+  page.on('console', message => message.type() === 'error' && faults.push(`console: ${message.text()}`))
+  page.on('requestfailed', request => faults.push(`request failed: ${request.url()} ${request.failure()?.errorText}`))
+  page.on('request', request => new URL(request.url()).host === new URL(address).host || /^(blob|data):/.test(request.url()) || faults.push(`foreign request: ${request.url()}`))
+  try {
+    await page.goto(address)
+    const value = await use(page)
+    assert.deepEqual(faults, [])
+    return value
+  } finally {
+    await page.close()
+  }
+}
+
+/** Runs in the page: loads a model, answers greedily, disposes. */
+async function inPage({ entry, model, build, threads, prompt, chat, maxTokens }) {
+  const { load } = await import(entry)
+  const warnings = []
+  const m = await load(model, { build, threads, contextSize: 512, onWarning: line => warnings.push(line) })
+  const options = { temperature: 0, maxTokens }
+  const answer = chat ? m.chat([{ role: 'user', content: prompt }], options) : m.generate(prompt, options)
+  let parts = 0
+  for await (const _ of answer)
+    parts++
+  const result = await answer.result
+  const { device } = m
+  await m.dispose()
+  return { result, device, warnings, parts, crossOriginIsolated }
+}
+
+const stories = { entry: '/ingle/index.js', model: '/models/stories260K.gguf', prompt: PROMPT, maxTokens: 64, threads: 2 }
+
+for (const build of BUILDS)
+  test(`Chromium, build ${build}: the native engine's tokens`, { skip }, async () => {
+    const wanted = native(STORIES, '-p', PROMPT, '-n', '64')
+    const { result, device, parts } = await withPage(`${isolated.address}empty.html`, page => page.evaluate(inPage, { ...stories, build }))
+    assert.deepEqual(result.tokens, wanted.tokens)
+    assert.equal(result.text, wanted.text)
+    assert.equal(device.build, build)
+    assert.equal(device.threads, build.includes('threads') ? 2 : 1)
+    assert.ok(parts >= 1)
+  })
+
+for (const build of BUILDS)
+  test(`Chromium, build ${build}: SmolLM2 answers a chat as the native engine does`, { skip: skip || !SMOLLM && 'SmolLM2 was not fetched' }, async t => {
+    const wanted = native(SMOLLM, '-p', QUESTION, '-n', '40')
+    const { result } = await withPage(`${isolated.address}empty.html`, page => page.evaluate(inPage, {
+      ...stories, build, model: '/models/SmolLM2-135M-Instruct.Q4_1.gguf', prompt: QUESTION, chat: true, maxTokens: 40,
+    }))
+    assert.deepEqual(result.tokens, wanted.tokens)
+    t.diagnostic(`${result.timings.promptPerSecond.toFixed(0)} / ${result.timings.generatePerSecond.toFixed(1)} tok/s`)
+  })
+
+test('Chromium chooses the fastest build', { skip }, async () => {
+  const { device, warnings, crossOriginIsolated } = await withPage(`${isolated.address}empty.html`, page => page.evaluate(inPage, stories))
+  assert.equal(crossOriginIsolated, true)
+  assert.equal(device.build, 'relaxed+threads')
+  assert.deepEqual(warnings, [])
+})
+
+test('without isolation it runs on one thread and says so once', { skip }, async () => {
+  const wanted = native(STORIES, '-p', PROMPT, '-n', '64')
+  const { result, device, warnings, crossOriginIsolated } = await withPage(`${plain.address}empty.html`, page => page.evaluate(inPage, stories))
+  assert.equal(crossOriginIsolated, false)
+  assert.deepEqual(result.tokens, wanted.tokens)
+  assert.equal(device.build, 'relaxed')
+  assert.equal(device.threads, 1)
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0], /cross-origin isolated/)
+  assert.match(device.why, /cross-origin isolated/)
+})
+
+test('a build with threads is refused without isolation', { skip }, async () => {
+  const code = await withPage(`${plain.address}empty.html`, page => page.evaluate(async () => {
+    const { load } = await import('/ingle/index.js')
+    return load('/models/stories260K.gguf', { build: 'simd+threads' }).then(() => 'loaded', e => e.code)
+  }))
+  assert.equal(code, 'ERR_DEVICE')
+})
+
+test('the package works from any path of the origin', { skip }, async () => {
+  const { device } = await withPage(`${isolated.address}empty.html`, page => page.evaluate(inPage, { ...stories, entry: '/deep/er/ingle/index.js' }))
+  assert.equal(device.threads, 2)
+})
+
+test('sources of a page: Blob, File, stream, bytes, a relative address, a private file', { skip }, async () => {
+  const texts = await withPage(`${isolated.address}empty.html`, page => page.evaluate(async () => {
+    const { load } = await import('/ingle/index.js')
+    const bytes = await (await fetch('/models/stories260K.gguf')).arrayBuffer()
+    const handle = await (await navigator.storage.getDirectory()).getFileHandle('m.gguf', { create: true })
+    const writable = await handle.createWritable()
+    await writable.write(bytes)
+    await writable.close()
+    const sources = [new Blob([bytes]), new File([bytes], 'm.gguf'), new Blob([bytes]).stream(), bytes, 'models/stories260K.gguf',
+      new URL('/models/stories260K.gguf', location.href), handle]
+    const texts = []
+    for (const source of sources) {
+      const model = await load(source)
+      texts.push(await model.generate('Once upon a time', { temperature: 0, maxTokens: 16 }).text())
+      await model.dispose()
+    }
+    return texts
+  }))
+  const wanted = native(STORIES, '-p', PROMPT, '-n', '16').text
+  assert.deepEqual(texts, texts.map(() => wanted))
+  assert.equal(texts.length, 7)
+})
+
+test('an abort in the page: its reason, and a right answer after it', { skip }, async () => {
+  for (const { address } of [isolated, plain]) {
+    const got = await withPage(`${address}empty.html`, page => page.evaluate(async () => {
+      const { load } = await import('/ingle/index.js')
+      const model = await load('/models/stories260K.gguf', { onWarning() {} })
+      const controller = new AbortController()
+      const answer = model.generate('Once upon a time', { temperature: 0, maxTokens: 1900, ignoreEos: true, signal: controller.signal })
+      let error
+      try {
+        for await (const part of answer)
+          controller.abort('reason')
+      } catch (e) {
+        error = e
+      }
+      const start = performance.now()
+      const text = await model.generate('Once upon a time', { temperature: 0, maxTokens: 16 }).text()
+      await model.dispose()
+      return { error, text, ms: performance.now() - start }
+    }))
+    assert.equal(got.error, 'reason')
+    assert.equal(got.text, native(STORIES, '-p', PROMPT, '-n', '16').text)
+    assert.ok(got.ms < 1000, `${got.ms} ms until the next answer`)
+  }
+})
+
+test('the main thread has no task over 50 ms while a model loads and answers', { skip: skip || !SMOLLM && 'SmolLM2 was not fetched' }, async () => {
+  const tasks = await withPage(`${isolated.address}empty.html`, page => page.evaluate(async () => {
+    const { load } = await import('/ingle/index.js')
+    const bytes = await (await fetch('/models/SmolLM2-135M-Instruct.Q4_1.gguf')).blob()
+    const tasks = []
+    new PerformanceObserver(list => tasks.push(...list.getEntries().map(e => e.duration))).observe({ entryTypes: ['longtask'] })
+    for (const source of ['/models/SmolLM2-135M-Instruct.Q4_1.gguf', bytes.stream()]) {
+      const model = await load(source, { contextSize: 512 })
+      for await (const part of model.chat([{ role: 'user', content: 'Hello' }], { maxTokens: 24, temperature: 0 }))
+        document.body.append(part.text)
+      await model.dispose()
+    }
+    await new Promise(resolve => setTimeout(resolve, 100))
+    return tasks
+  }))
+  assert.deepEqual(tasks, [])
+})
+
+// ---- the page
+
+test('the page: load a file, generate, stop, start again', { skip }, async () => {
+  await withPage(isolated.address, async page => {
+    assert.equal(await page.getByRole('button', { name: 'Send' }).isDisabled(), true)
+    await page.locator('#file').setInputFiles(STORIES)
+    await page.getByPlaceholder(/Begin a text/).waitFor()
+    await page.getByLabel('Your text').fill('Once upon a time')
+    await page.keyboard.press('Enter')
+    await page.getByText(/tokens, [\d.]+ tok\/s, first after/).waitFor()
+    assert.match(await page.locator('article').nth(1).textContent(), /Once upon a time.{20,}/s)
+    assert.equal(await page.getByRole('status').textContent(), 'The answer is complete')
+    assert.equal(await page.getByRole('alert').textContent(), '')
+    await page.getByRole('button', { name: 'New conversation' }).click()
+    assert.equal(await page.locator('article').count(), 0)
+  })
+})
+
+test('the page: what is no model is said in words', { skip }, async () => {
+  await withPage(isolated.address, async page => {
+    await page.locator('#file').setInputFiles({ name: 'x.gguf', mimeType: '', buffer: Buffer.alloc(1000, 'A') })
+    await page.getByRole('alert').filter({ hasText: 'ERR_FORMAT' }).waitFor()
+    assert.equal(await page.getByRole('button', { name: 'Send' }).isDisabled(), true)
+  })
+})
+
+test('the page: SmolLM2 answers, Stop stops it; pictures for the documents', { skip: skip || !SMOLLM && 'SmolLM2 was not fetched' }, async () => {
+  await withPage(isolated.address, async page => {
+    await page.getByRole('button', { name: /^Load SmolLM2/ }).click()
+    await page.getByPlaceholder(/Ask something/).waitFor({ timeout: 60_000 })
+    await page.getByLabel('Your text').fill('Why is the sky blue?')
+    await page.keyboard.press('Enter')
+    await page.getByRole('button', { name: 'Stop' }).waitFor()
+    await page.waitForFunction(() => document.querySelectorAll('article')[1].textContent.length > 350, undefined, { timeout: 60_000 })
+    await page.getByRole('button', { name: 'Stop', exact: true }).click()
+    await page.getByText(/first after/).waitFor()
+    assert.match(await page.locator('article').nth(1).textContent(), /sky|light/)
+    if (process.env.INGLE_PICTURES) {
+      await page.screenshot({ path: join(process.env.INGLE_PICTURES, 'page.png') })
+      await page.emulateMedia({ colorScheme: 'dark' })
+      await page.screenshot({ path: join(process.env.INGLE_PICTURES, 'page-dark.png') })
+    }
+  })
+})

@@ -1,0 +1,409 @@
+// The package in Node: every source, every build, aborts, errors, memory.
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { Blob } from 'node:buffer'
+import { openAsBlob } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { test } from 'node:test'
+import { load, check, models, IngleError } from 'ingle'
+import { native, serveBytes, SMOLLM, source, STORIES, storiesBytes, storiesSum, TOP } from './support.mjs'
+
+const PROMPT = 'Once upon a time'
+// Its answer has no near ties, so that the last bits of floats decide nothing.
+const QUESTION = 'Write a Python function that returns the n-th Fibonacci number.'
+const GREEDY = { temperature: 0, maxTokens: 64 }
+const expected = native(STORIES, '-p', PROMPT, '-n', '64')
+const hasRelaxed = (await source('wasm.ts')).features({ isolated: true }).relaxed
+const BUILDS = ['simd', 'simd+threads', 'relaxed', 'relaxed+threads']
+
+const withCode = code => error => error instanceof IngleError && error.code === code && error.message.length > 10
+
+async function collect(answer) {
+  let text = ''
+  const tokens = []
+  for await (const part of answer) {
+    text += part.text
+    tokens.push(...part.tokens)
+  }
+  return { text, tokens }
+}
+
+async function assertGreedy(from, options) {
+  const model = await load(from, options)
+  const answer = model.generate(PROMPT, GREEDY)
+  const parts = await collect(answer)
+  const result = await answer.result
+  assert.equal(parts.text, expected.text)
+  assert.deepEqual(parts.tokens, expected.tokens)
+  assert.equal(result.text, expected.text)
+  assert.deepEqual(result.tokens, expected.tokens)
+  assert.equal(result.stop, 'length')
+  assert.equal(result.promptTokens, expected.prompt_tokens)
+  assert.ok(result.timings.promptMs > 0 && result.timings.generateMs > 0 && result.timings.generatePerSecond > 0)
+  const { device, info } = model
+  await model.dispose()
+  return { device, info }
+}
+
+// ---- sources
+
+const ownBuffer = () => storiesBytes.buffer.slice(storiesBytes.byteOffset, storiesBytes.byteOffset + storiesBytes.length)
+const sources = {
+  'a path': () => STORIES,
+  'a file: address': () => pathToFileURL(STORIES),
+  'an ArrayBuffer': ownBuffer,
+  'a view of bytes': () => new Uint8Array(storiesBytes),
+  'a Blob': () => new Blob([storiesBytes]),
+  'a Blob of a file': () => openAsBlob(STORIES),
+  'a file handle': () => ({ kind: 'file', getFile: async () => new Blob([storiesBytes]) }),
+  'a stream': () => new Blob([storiesBytes]).stream(),
+  'a stream of odd chunks': () => new ReadableStream({
+    at: 0,
+    pull(controller) {
+      const n = 1 + this.at * 7 % 60_000
+      if (this.at < storiesBytes.length)
+        controller.enqueue(new Uint8Array(storiesBytes.subarray(this.at, this.at += n)))
+      else
+        controller.close()
+    },
+  }),
+}
+for (const [name, make] of Object.entries(sources))
+  test(`load from ${name}: the native engine's tokens`, async () => {
+    await assertGreedy(await make())
+  })
+
+test('the caller keeps the bytes handed over', async () => {
+  const buffer = ownBuffer()
+  await assertGreedy(buffer)
+  assert.equal(buffer.byteLength, storiesBytes.length)
+})
+
+test('load from an address, with size and checksum', async () => {
+  const server = await serveBytes(storiesBytes)
+  try {
+    const phases = []
+    await assertGreedy({ url: server.url, sha256: storiesSum, size: storiesBytes.length }, { onProgress: p => phases.push(p) })
+    assert.equal(phases[0].phase, 'download')
+    assert.equal(phases.at(-1).phase, 'ready')
+    assert.equal(phases.at(-1).loaded, storiesBytes.length)
+    assert.equal(phases.at(-1).total, storiesBytes.length)
+    assert.ok(phases.every((p, i) => i === 0 || p.loaded >= phases[i - 1].loaded))
+  } finally {
+    await server.close()
+  }
+})
+
+test('a download that breaks off goes on where it stopped', async () => {
+  const server = await serveBytes(storiesBytes, (request, response, n) => {
+    if (n > 2)
+      return false
+    const first = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
+    response.writeHead(first ? 206 : 200, { 'Content-Length': storiesBytes.length - first, ETag: '"one"' })
+    response.write(storiesBytes.subarray(first, first + 300_000), () => setTimeout(() => response.destroy(), 50))
+    return true
+  })
+  try {
+    await assertGreedy({ url: server.url, sha256: storiesSum })
+    assert.equal(server.seen.length, 3)
+    assert.match(server.seen[2].headers.range, /^bytes=[1-9]\d*-$/)
+    assert.equal(server.seen[2].headers['if-range'], '"one"')
+  } finally {
+    await server.close()
+  }
+})
+
+// ---- builds
+
+for (const build of BUILDS)
+  test(`build ${build}: the native engine's tokens`, { skip: build.includes('relaxed') && !hasRelaxed && 'this Node has no relaxed SIMD' }, async () => {
+    const { device } = await assertGreedy(STORIES, { build, threads: 2 })
+    assert.equal(device.build, build)
+    assert.equal(device.threads, build.includes('threads') ? 2 : 1)
+    assert.equal(device.backend, 'cpu')
+    assert.ok(device.why.length > 0)
+  })
+
+for (const build of BUILDS)
+  test(`build ${build}: SmolLM2 answers a chat as the native engine does`, {
+    skip: !SMOLLM ? 'SmolLM2 was not fetched (tools/get_model.py)' : build.includes('relaxed') && !hasRelaxed && 'this Node has no relaxed SIMD',
+  }, async () => {
+    const wanted = native(SMOLLM, '-p', QUESTION, '-n', '40')
+    const model = await load(SMOLLM, { build, threads: 2, contextSize: 512 })
+    const answer = model.chat([{ role: 'user', content: QUESTION }], { temperature: 0, maxTokens: 40 })
+    assert.deepEqual((await answer.result).tokens, wanted.tokens)
+    assert.equal(await answer.text(), wanted.text)
+    await model.dispose()
+  })
+
+test('a build that cannot run is refused', { skip: hasRelaxed && 'this Node runs every build' }, async () => {
+  await assert.rejects(load(STORIES, { build: 'relaxed' }), withCode('ERR_DEVICE'))
+})
+
+// ---- what a model does
+
+test('info, tokens, templates, bench, sessions', async () => {
+  const model = await load(STORIES)
+  const { info } = model
+  assert.equal(info.architecture, 'llama')
+  assert.equal(info.vocabSize, 512)
+  assert.ok(info.parameters > 200_000 && info.sizeBytes > 1_000_000 && info.contextLength > 0)
+
+  const ids = await model.tokenize('The cat sat — ça va 🐈')
+  assert.ok(ids instanceof Uint32Array && ids[0] === info.bos)
+  assert.equal((await model.detokenize(ids)).trim(), 'The cat sat — ça va 🐈')
+  assert.equal((await model.tokenize('', { special: false })).length, 0)
+  await assert.rejects(model.detokenize([1e6]), withCode('ERR_USAGE'))
+  await assert.rejects(model.tokenize(7), withCode('ERR_USAGE'))
+  await assert.rejects(model.applyTemplate([{ role: 'user', content: 'x' }]), withCode('ERR_UNSUPPORTED'))
+  await assert.rejects(model.chat('hello').result, withCode('ERR_USAGE'))
+  await assert.rejects(model.embed(['x']), withCode('ERR_UNSUPPORTED'))
+
+  const rows = await model.bench({ prompt: [16], generate: [4], threads: [1], repetitions: 2 })
+  assert.deepEqual(rows.map(r => [r.test, r.threads, r.gbps === null]), [['pp16', 1, true], ['tg4', 1, false]])
+  assert.ok(rows.every(r => r.per_s_best >= r.per_s_median && r.per_s_median > 0))
+  await assert.rejects(model.bench({ prompt: [0] }), withCode('ERR_USAGE'))
+
+  const session = await model.session()
+  const other = session.generate(PROMPT, GREEDY)
+  const own = model.generate(PROMPT, GREEDY)
+  assert.equal(await own.text(), expected.text)
+  assert.equal(await other.text(), expected.text)
+  await assert.rejects(session.save(), withCode('ERR_UNSUPPORTED'))
+  await session.dispose()
+  await assert.rejects(session.generate(PROMPT).result, withCode('ERR_USAGE'))
+  assert.equal(await model.generate(PROMPT, GREEDY).text(), expected.text)
+  await model.dispose()
+})
+
+test('templates: a chat is rendered and a forged turn stays text', { skip: !SMOLLM && 'SmolLM2 was not fetched' }, async () => {
+  const model = await load(SMOLLM, { contextSize: 256 })
+  const text = await model.applyTemplate([{ role: 'system', content: 'Be brief.' }, { role: 'user', content: 'Hi' }])
+  assert.equal(text, '<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n')
+  const plain = await model.tokenize('<|im_end|>', { special: false })
+  const parsed = await model.tokenize('<|im_end|>', { special: false, parseSpecial: true })
+  assert.equal(parsed.length, 1)
+  assert.ok(plain.length > 1)
+  await model.dispose()
+})
+
+test('sampling, stop texts and limits', async () => {
+  const model = await load(STORIES)
+  const hot = { temperature: 1.2, topK: 0, topP: 1, maxTokens: 40 }
+  const [a, b, c] = await Promise.all([{ seed: 1 }, { seed: 1 }, { seed: 2 }].map(s => model.generate(PROMPT, { ...hot, ...s }).text()))
+  assert.equal(a, b)
+  assert.notEqual(a, c)
+  const cut = await model.generate(PROMPT, { ...GREEDY, stop: ['Lily', 'zzz'] }).result
+  assert.equal(cut.stop, 'stop')
+  assert.equal(cut.text, expected.text.slice(0, expected.text.indexOf('Lily')))
+  const three = await model.generate(PROMPT, { temperature: 0, maxTokens: 3 }).result
+  assert.deepEqual(three.tokens, expected.tokens.slice(0, 3))
+  const first = expected.tokens[0]
+  const biased = await model.generate(PROMPT, { ...GREEDY, maxTokens: 1, logitBias: { [first]: -Infinity } }).result
+  assert.notEqual(biased.tokens[0], first)
+  for (const bad of [{ temperature: 'hot' }, { temperature: -1 }, { topK: 1.5 }, { maxTokens: 0 }, { stop: [''] }, { stop: 3 }, { logitBias: { x: 1 } }])
+    await assert.rejects(model.generate(PROMPT, bad).result, withCode('ERR_USAGE'), JSON.stringify(bad))
+  await assert.rejects(model.generate(PROMPT.repeat(2000), GREEDY).result, withCode('ERR_CONTEXT_FULL'))
+  assert.equal(await model.generate(PROMPT, GREEDY).text(), expected.text)
+  await model.dispose()
+})
+
+test('a prompt already on the timeline is not computed again', async () => {
+  const model = await load(STORIES)
+  const first = await model.generate(PROMPT, GREEDY).result
+  assert.equal(first.reusedTokens, 0)
+  const next = await model.generate(PROMPT + first.text, { temperature: 0, maxTokens: 8 }).result
+  assert.ok(next.reusedTokens >= first.promptTokens)
+  await model.dispose()
+})
+
+test('calls wait their turn', async () => {
+  const model = await load(STORIES)
+  const order = []
+  const read = async name => {
+    for await (const part of model.generate(PROMPT, { ...GREEDY, maxTokens: 200, ignoreEos: true }))
+      order.push([name, part.tokens.length])
+  }
+  await Promise.all([read('a'), read('b')])
+  const names = order.map(([name]) => name).join('')
+  assert.match(names, /^a+b+$/)
+  assert.equal(order.reduce((n, [, tokens]) => n + tokens, 0), 400)
+  await model.dispose()
+})
+
+// ---- aborts
+
+test('an abort rejects with its reason; the next answer is right', async () => {
+  const model = await load(STORIES)
+  const long = { temperature: 0, maxTokens: 1900, ignoreEos: true }
+  const reason = new Error('enough')
+  const controller = new AbortController()
+  const answer = model.generate(PROMPT, { ...long, signal: controller.signal })
+  const error = await (async () => {
+    for await (const part of answer)
+      if (part.text.length)
+        controller.abort(reason)
+  })().catch(e => e)
+  assert.equal(error, reason)
+  await assert.rejects(answer.result, e => e === reason)
+  const start = performance.now()
+  assert.equal(await model.generate(PROMPT, GREEDY).text(), expected.text)
+  // 1,900 tokens take longer than this whole answer: the first one did stop.
+  assert.ok(performance.now() - start < 1500)
+
+  const early = AbortSignal.abort(reason)
+  await assert.rejects(model.generate(PROMPT, { signal: early }).result, e => e === reason)
+
+  const waiting = new AbortController()
+  const running = model.generate(PROMPT, GREEDY)
+  const queued = model.generate(PROMPT, { ...long, signal: waiting.signal })
+  waiting.abort(reason)
+  await assert.rejects(queued.result, e => e === reason)
+  assert.equal(await running.text(), expected.text)
+  await model.dispose()
+})
+
+test('a long prompt is aborted too', { skip: !SMOLLM && 'SmolLM2 was not fetched' }, async () => {
+  const model = await load(SMOLLM, { contextSize: 4096 })
+  const controller = new AbortController()
+  const answer = model.generate('the quick brown fox '.repeat(700), { maxTokens: 4, signal: controller.signal })
+  setTimeout(() => controller.abort(), 300)
+  const start = performance.now()
+  await assert.rejects(answer.result, { name: 'AbortError' })
+  assert.equal((await model.generate('Two and two is', { temperature: 0, maxTokens: 2 }).result).tokens.length, 2)
+  assert.ok(performance.now() - start < 5000, 'the prompt was computed to its end')
+  await model.dispose()
+})
+
+test('leaving the loop ends the answer with what it has', async () => {
+  const model = await load(STORIES)
+  const answer = model.generate(PROMPT, { temperature: 0, maxTokens: 1900, ignoreEos: true })
+  for await (const part of answer)
+    if (part.tokens.length)
+      break
+  const result = await answer.result
+  assert.equal(result.stop, 'cancel')
+  assert.ok(result.tokens.length > 0 && result.tokens.length < 1900)
+  assert.equal(await model.generate(PROMPT, GREEDY).text(), expected.text)
+  await model.dispose()
+})
+
+test('load is aborted with the reason, before and during a download', async () => {
+  const reason = new Error('no')
+  await assert.rejects(load(STORIES, { signal: AbortSignal.abort(reason) }), e => e === reason)
+  const server = await serveBytes(storiesBytes, (request, response) => {
+    response.writeHead(200, { 'Content-Length': storiesBytes.length })
+    response.write(storiesBytes.subarray(0, 1000))
+    return true
+  })
+  try {
+    const controller = new AbortController()
+    setTimeout(() => controller.abort(reason), 300)
+    await assert.rejects(load(server.url, { signal: controller.signal }), e => e === reason)
+  } finally {
+    await server.close()
+  }
+})
+
+// ---- errors
+
+test('errors have codes and say what is wrong', async () => {
+  const garbage = new Uint8Array(5000).fill(65)
+  await assert.rejects(load('/nowhere/at/all.gguf'), withCode('ERR_IO'))
+  await assert.rejects(load(TOP), withCode('ERR_IO'))
+  await assert.rejects(load(garbage), withCode('ERR_FORMAT'))
+  await assert.rejects(load(new Uint8Array()), withCode('ERR_FORMAT'))
+  await assert.rejects(load(storiesBytes.subarray(0, 900_000)), withCode('ERR_FORMAT'))
+  await assert.rejects(load(new ReadableStream({ pull(c) { c.error(new Error('cable')) } })), withCode('ERR_IO'))
+  await assert.rejects(load(new ReadableStream({ pull(c) { c.enqueue('text') } })), withCode('ERR_IO'))
+  await assert.rejects(load(STORIES, { backend: 'gpu' }), withCode('ERR_DEVICE'))
+  for (const bad of [{ backend: 'tpu' }, { kvType: 'f64' }, { threads: 0 }, { threads: 2.5 }, { contextSize: -1 }, { build: 'mmx' }])
+    await assert.rejects(load(STORIES, bad), withCode('ERR_USAGE'), JSON.stringify(bad))
+  for (const bad of [undefined, null, 7, {}, { url: 'http://x/', sha256: 'abc' }, { url: 'http://x/', size: -1 }])
+    await assert.rejects(load(bad), withCode('ERR_USAGE'), String(bad))
+  await assert.rejects(load('hf:nothing'), withCode('ERR_USAGE'))
+  await assert.rejects(models.list(), withCode('ERR_UNSUPPORTED'))
+})
+
+test('the network: no server, no file, a wrong checksum, a model too large', async () => {
+  const server = await serveBytes(storiesBytes, (request, response) => request.url === '/none' && !!response.writeHead(404).end())
+  const at = path => new URL(path, server.url).href
+  await assert.rejects(load(at('/none')), e => withCode('ERR_NETWORK')(e) && e.message.includes('404'))
+  await assert.rejects(load({ url: server.url, sha256: '0'.repeat(64) }), e => withCode('ERR_INTEGRITY')(e) && e.message.includes(storiesSum))
+  const before = server.seen.length
+  await assert.rejects(load({ url: server.url, size: 5e9 }), e => withCode('ERR_MEMORY')(e) && e.message.includes('5000000000'))
+  assert.equal(server.seen.length, before, 'something was fetched')
+  await server.close()
+  await assert.rejects(load(server.url), withCode('ERR_NETWORK'))
+
+  const huge = await serveBytes(storiesBytes, (request, response) => {
+    response.writeHead(200, { 'Content-Length': 6e9 }).write(storiesBytes.subarray(0, 1000))
+    return true
+  })
+  await assert.rejects(load(huge.url), e => withCode('ERR_MEMORY')(e) && e.message.includes('6000000000'))
+  await huge.close()
+})
+
+test('check says what a model needs from its first bytes', async () => {
+  const server = await serveBytes(storiesBytes)
+  const wanted = { fits: 'yes', why: '', weightBytes: storiesBytes.length, kvBytes: 1310720, storageBytes: storiesBytes.length, architecture: 'llama', device: 'cpu' }
+  assert.deepEqual(await check(server.url), wanted)
+  assert.ok(server.seen.every(r => /^bytes=0-\d+$/.test(r.headers.range)))
+  await server.close()
+  assert.deepEqual(await check(STORIES), wanted)
+  assert.deepEqual(await check(new Blob([storiesBytes])), wanted)
+  assert.equal((await check(ownBuffer(), { contextSize: 100, kvType: 'q8_0' })).kvBytes, Math.ceil(1310720 / 2048 * 100 / 2 * 34 / 32))
+  const large = await serveBytes(storiesBytes, (request, response) => {
+    response.writeHead(206, { 'Content-Range': `bytes 0-65535/9000000000` }).end(storiesBytes.subarray(0, 65536))
+    return true
+  })
+  const verdict = await check(large.url)
+  await large.close()
+  assert.equal(verdict.fits, 'no')
+  assert.match(verdict.why, /\(\d{10} bytes\)/)
+  await assert.rejects(check(new Uint8Array(9000)), withCode('ERR_FORMAT'))
+  await assert.rejects(check(storiesBytes.subarray(0, 300)), withCode('ERR_FORMAT'))
+  await assert.rejects(check(new Blob([]).stream()), withCode('ERR_USAGE'))
+})
+
+// ---- ends
+
+test('dispose fails what is under way and everything after', async () => {
+  const model = await load(STORIES)
+  const answer = model.generate(PROMPT, { temperature: 0, maxTokens: 1900, ignoreEos: true })
+  await answer[Symbol.asyncIterator]().next()
+  await model.dispose()
+  await assert.rejects(answer.result, withCode('ERR_CANCELLED'))
+  await assert.rejects(model.tokenize('x'), withCode('ERR_CANCELLED'))
+  await model.dispose()
+})
+
+test('loading and disposing ten times leaves memory where it was', async () => {
+  const once = async () => {
+    const model = await load(STORIES)
+    await model.generate(PROMPT, { ...GREEDY, maxTokens: 4 }).result
+    await model.dispose()
+  }
+  await once()
+  await once()
+  const before = process.memoryUsage()
+  for (let i = 0; i < 10; i++)
+    await once()
+  const after = process.memoryUsage()
+  // Each load has a memory of 4 MiB at least and three threads of some MiB: ten leaks would show.
+  assert.ok(after.rss - before.rss < 30 << 20, `${(after.rss - before.rss) >> 20} MiB more`)
+})
+
+test('a process with an idle model ends by itself', () => {
+  const code = `import { load } from 'ingle'
+    const model = await load(${JSON.stringify(STORIES)})
+    console.log((await model.generate('Once', { temperature: 0, maxTokens: 4 }).result).tokens.length)`
+  const run = spawnSync(process.execPath, ['--input-type=module', '-e', code], { cwd: new URL('..', import.meta.url), encoding: 'utf8', timeout: 20_000 })
+  assert.equal(run.stdout, '4\n', run.stderr)
+  assert.equal(run.status, 0)
+})
+
+test('the list of error codes is that of the C header', () => {
+  const run = spawnSync(process.execPath, [`${TOP}tools/gen_errors.mjs`, '--check'], { encoding: 'utf8' })
+  assert.equal(run.status, 0, run.stderr)
+})

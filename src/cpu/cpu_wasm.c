@@ -1,0 +1,211 @@
+/* WebAssembly SIMD: 4 rows a register. Two builds of one file.
+ *
+ * Relaxed: `i16x8.relaxed_dot_i8x16_i7x16_s`, whose second operand is the weight: it is 0 ... 63, so
+ * every engine gives the same sums, and they are kept in 16 bits like those of AVX2; bytes are
+ * multiplied as two nibbles. Plain: a 16-bit lane holds two columns of a row; the even and the odd one
+ * are cut out and multiplied by `i32x4.dot_i16x8_s`, which leaves one row a lane at once.
+ *
+ * Floats are multiplied and added in two steps in both builds: relaxed_madd gains nothing here and
+ * would round differently from engine to engine. */
+#include "cpu/kernels.h"
+
+#ifdef __wasm_simd128__
+#include <wasm_simd128.h>
+
+#include "cpu/wasm_half.h"
+
+#define LANES_TARGET
+#define PRIMITIVE static inline __attribute__((always_inline))
+
+#ifdef __wasm_relaxed_simd__
+enum { SPLIT_BYTES = 1 };
+/* Each step adds two products of at most `most` x 128 to 16 bits. */
+#define ACC_STEPS(most) (32767 / ((most) * 128 * 2))
+#else
+enum { SPLIT_BYTES = 0 };
+/* Four products of at most `most` x 128 to 32 bits; no input is that long between two emptyings. */
+#define ACC_STEPS(most) (INT32_MAX / ((most) * 128 * 4))
+#endif
+
+enum { LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 0, BYTE_ZERO = 128 };
+#define PREFETCH(p) ((void)(p))
+
+typedef v128_t vi;
+typedef v128_t vacc;
+typedef v128_t vf;
+
+PRIMITIVE vi vi_load(const void *p)
+{
+    return wasm_v128_load(p);
+}
+
+PRIMITIVE void vi_store(void *p, vi v)
+{
+    wasm_v128_store(p, v);
+}
+
+PRIMITIVE vi vi_set1(int32_t x)
+{
+    return wasm_i32x4_splat(x);
+}
+
+PRIMITIVE vi vi_bytes(int x)
+{
+    return wasm_i8x16_splat((int8_t)x);
+}
+
+PRIMITIVE vi vi_add(vi a, vi b)
+{
+    return wasm_i32x4_add(a, b);
+}
+
+PRIMITIVE vi vi_and(vi a, vi b)
+{
+    return wasm_v128_and(a, b);
+}
+
+PRIMITIVE vi vi_or(vi a, vi b)
+{
+    return wasm_v128_or(a, b);
+}
+
+PRIMITIVE vi vi_left(vi v, int by)
+{
+    return wasm_i16x8_shl(v, (uint32_t)by);
+}
+
+PRIMITIVE vi vi_right(vi v, int by)
+{
+    return wasm_u16x8_shr(v, (uint32_t)by);
+}
+
+PRIMITIVE vi vi_left32(vi v, int by)
+{
+    return wasm_i32x4_shl(v, (uint32_t)by);
+}
+
+PRIMITIVE vi vi_byte(vi v)
+{
+    return v;
+}
+
+PRIMITIVE vi vi_iq4(vi nibbles)
+{
+    return wasm_i8x16_swizzle(wasm_v128_load(cpu_iq4_bytes), nibbles);
+}
+
+PRIMITIVE vi vi_four(const int8_t *x)
+{
+    return wasm_v128_load32_splat(x);
+}
+
+PRIMITIVE vacc acc_zero(void)
+{
+    return wasm_i32x4_splat(0);
+}
+
+#ifdef __wasm_relaxed_simd__
+
+PRIMITIVE vacc acc_dot(vacc sum, vi w, vi x)
+{
+    return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w));
+}
+
+PRIMITIVE vi acc_sum(vacc sum)
+{
+    return wasm_i32x4_extadd_pairwise_i16x8(sum);
+}
+
+#else
+
+PRIMITIVE vacc acc_dot(vacc sum, vi w, vi x)
+{
+    const v128_t even = wasm_i32x4_dot_i16x8(wasm_v128_and(w, wasm_i16x8_splat(255)),
+                                             wasm_i16x8_shr(wasm_i16x8_shl(x, 8), 8));
+    const v128_t odd = wasm_i32x4_dot_i16x8(wasm_u16x8_shr(w, 8), wasm_i16x8_shr(x, 8));
+    return wasm_i32x4_add(sum, wasm_i32x4_add(even, odd));
+}
+
+PRIMITIVE vi acc_sum(vacc sum)
+{
+    return sum;
+}
+
+#endif
+
+PRIMITIVE vf vf_load(const float *p)
+{
+    return wasm_v128_load(p);
+}
+
+PRIMITIVE void vf_store(float *p, vf v)
+{
+    wasm_v128_store(p, v);
+}
+
+PRIMITIVE vf vf_zero(void)
+{
+    return wasm_f32x4_splat(0);
+}
+
+PRIMITIVE vf vf_set1(float x)
+{
+    return wasm_f32x4_splat(x);
+}
+
+PRIMITIVE vf vf_mul(vf a, vf b)
+{
+    return wasm_f32x4_mul(a, b);
+}
+
+PRIMITIVE vf vf_fma(vf a, vf b, vf c)
+{
+    return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
+}
+
+PRIMITIVE vf vf_int(vi v)
+{
+    return wasm_f32x4_convert_i32x4(v);
+}
+
+PRIMITIVE vf vf_f16(const uint8_t *p)
+{
+    return cpu_wasm_halves(p);
+}
+
+PRIMITIVE vf vf_u8(const uint8_t *p)
+{
+    return vf_int(wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p))));
+}
+
+PRIMITIVE vf vf_i8(const uint8_t *p)
+{
+    return vf_int(wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p))));
+}
+
+#include "cpu/lanes.h"
+
+void cpu_fill_wasm(cpu_kernels *k)
+{
+    fill_lanes(k);
+    cpu_fill_wasm_float(k);
+}
+
+bool cpu_has_wasm(void)
+{
+    return true;
+}
+
+#else
+
+void cpu_fill_wasm(cpu_kernels *k)
+{
+    (void)k;
+}
+
+bool cpu_has_wasm(void)
+{
+    return false;
+}
+
+#endif

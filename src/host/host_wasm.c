@@ -1,0 +1,249 @@
+/* The host contract in WebAssembly. There are no files here. Threads are JavaScript workers that run
+ * the same module on the same memory: each sits in host_wasm_worker, asleep in its slot, until a
+ * pool asks for a thread; without shared memory there are none. Only the leader allocates: the C
+ * library's allocator has no lock. */
+#include "host/host.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "host/host_wasm.h"
+
+#define IMPORT(name) __attribute__((import_module("host"), import_name(#name)))
+
+IMPORT(now) double host_import_now(void);
+IMPORT(date) void host_import_date(int32_t *out);
+IMPORT(log) void host_import_log(const char *text, size_t n);
+
+ingle_status host_file_map(host_file *out, const char *path, ingle_error *err)
+{
+    *out = (host_file){0};
+    return error_set(err, INGLE_ERR_IO, "%.150s: there are no files here", path);
+}
+
+void host_file_unmap(host_file *f)
+{
+    *f = (host_file){0};
+}
+
+void host_file_forget(const void *bytes, size_t n)
+{
+    (void)bytes, (void)n;
+}
+
+void host_large_pages(void *block, size_t bytes)
+{
+    (void)block, (void)bytes;
+}
+
+void host_wasm_log(const char *text, size_t n)
+{
+    host_import_log(text, n);
+}
+
+/* ---- threads ------------------------------------------------------------------------------ */
+
+/* A worker's slot. The leader moves it from FREE to BUSY and to STOPPED, the worker from BUSY to
+ * DONE, the leader's join back to FREE. */
+enum { ABSENT, FREE, BUSY, DONE, STOPPED };
+
+struct host_thread {
+    _Atomic uint32_t state;
+    void (*run)(void *arg);
+    void *arg;
+    char pad[64 - sizeof(uint32_t) - 2 * sizeof(void *)]; // a cache line each
+};
+
+static struct {
+    host_thread slots[HOST_WASM_WORKERS];
+    uint32_t cores;
+} workers;
+
+#ifdef __wasm_atomics__
+
+void host_wait(uint32_t *address, uint32_t value)
+{
+    __builtin_wasm_memory_atomic_wait32((int *)address, (int)value, -1);
+}
+
+void host_wake(uint32_t *address)
+{
+    __builtin_wasm_memory_atomic_notify((int *)address, UINT32_MAX);
+}
+
+static void set_state(host_thread *t, uint32_t state)
+{
+    t->state = state;
+    host_wake((uint32_t *)&t->state);
+}
+
+void host_wasm_worker(uint32_t slot)
+{
+    if (slot >= HOST_WASM_WORKERS)
+        return;
+    host_thread *t = &workers.slots[slot];
+    for (;;) {
+        const uint32_t state = t->state;
+        if (state == STOPPED)
+            return;
+        if (state != BUSY) {
+            host_wait((uint32_t *)&t->state, state);
+            continue;
+        }
+        t->run(t->arg);
+        set_state(t, DONE);
+    }
+}
+
+/* Stacks grow downwards from the address given. */
+uint32_t host_wasm_worker_stack(void)
+{
+    uint8_t *block = malloc(HOST_WASM_STACK + 16);
+    return block ? (uint32_t)((uintptr_t)(block + HOST_WASM_STACK) & ~(uintptr_t)15) : 0;
+}
+
+void host_wasm_worker_add(uint32_t slot)
+{
+    if (slot < HOST_WASM_WORKERS && workers.slots[slot].state == ABSENT)
+        set_state(&workers.slots[slot], FREE);
+}
+
+void host_wasm_workers_stop(void)
+{
+    for (size_t i = 0; i < HOST_WASM_WORKERS; i++)
+        set_state(&workers.slots[i], STOPPED);
+}
+
+host_thread *host_thread_start(void (*run)(void *arg), void *arg)
+{
+    for (size_t i = 0; i < HOST_WASM_WORKERS; i++) {
+        host_thread *t = &workers.slots[i];
+        if (t->state != FREE)
+            continue;
+        t->run = run;
+        t->arg = arg;
+        set_state(t, BUSY);
+        return t;
+    }
+    return NULL;
+}
+
+void host_thread_join(host_thread *t)
+{
+    if (!t)
+        return;
+    for (uint32_t state = t->state; state == BUSY; state = t->state)
+        host_wait((uint32_t *)&t->state, state);
+    if (t->state == DONE)
+        t->state = FREE;
+}
+
+#else
+
+/* One thread never waits for another. */
+void host_wait(uint32_t *address, uint32_t value)
+{
+    (void)address, (void)value;
+}
+
+void host_wake(uint32_t *address)
+{
+    (void)address;
+}
+
+void host_wasm_worker(uint32_t slot)
+{
+    (void)slot;
+}
+
+uint32_t host_wasm_worker_stack(void)
+{
+    return 0;
+}
+
+void host_wasm_worker_add(uint32_t slot)
+{
+    (void)slot;
+}
+
+void host_wasm_workers_stop(void)
+{
+}
+
+host_thread *host_thread_start(void (*run)(void *arg), void *arg)
+{
+    (void)run, (void)arg;
+    return NULL;
+}
+
+void host_thread_join(host_thread *t)
+{
+    (void)t;
+}
+
+#endif
+
+uint32_t host_wasm_threads(void)
+{
+    uint32_t n = 1;
+    for (size_t i = 0; i < HOST_WASM_WORKERS; i++)
+        n += workers.slots[i].state != ABSENT && workers.slots[i].state != STOPPED;
+    return n;
+}
+
+void host_relax(void)
+{
+}
+
+void host_wasm_set_cores(uint32_t n)
+{
+    workers.cores = n;
+}
+
+uint32_t host_core_count(void)
+{
+    const uint32_t most = host_wasm_threads();
+    return workers.cores == 0 || workers.cores > most ? most : workers.cores;
+}
+
+/* ---- time --------------------------------------------------------------------------------- */
+
+double host_now_ms(void)
+{
+    return host_import_now();
+}
+
+host_date host_local_date(void)
+{
+    int32_t d[6] = {1970, 1, 1, 0, 0, 0};
+    host_import_date(d);
+    return (host_date){d[0], d[1], d[2], d[3], d[4], d[5]};
+}
+
+/* ---- the C library's ways out ------------------------------------------------------------- */
+
+/* snprintf brings in a path to stderr for a format that is not used here. There are no descriptors:
+ * these take the place of the imports that would otherwise be asked of JavaScript. */
+enum { WASI_BADF = 8 };
+
+int32_t __imported_wasi_snapshot_preview1_fd_close(int32_t fd);
+int32_t __imported_wasi_snapshot_preview1_fd_seek(int32_t fd, int64_t offset, int32_t whence, int32_t out);
+int32_t __imported_wasi_snapshot_preview1_fd_write(int32_t fd, int32_t parts, int32_t n, int32_t out);
+
+int32_t __imported_wasi_snapshot_preview1_fd_close(int32_t fd)
+{
+    (void)fd;
+    return WASI_BADF;
+}
+
+int32_t __imported_wasi_snapshot_preview1_fd_seek(int32_t fd, int64_t offset, int32_t whence, int32_t out)
+{
+    (void)fd, (void)offset, (void)whence, (void)out;
+    return WASI_BADF;
+}
+
+int32_t __imported_wasi_snapshot_preview1_fd_write(int32_t fd, int32_t parts, int32_t n, int32_t out)
+{
+    (void)fd, (void)parts, (void)n, (void)out;
+    return WASI_BADF;
+}
