@@ -78,7 +78,7 @@ static void make_ids(int32_t *ids, size_t n, uint64_t seed)
         ids[i] = (int32_t)(test_random(&seed) % N_VOCAB);
 }
 
-/* False, after checking that the model says so, if its family is not there. */
+/* Every family of the tests is one that runs. */
 static bool runnable(const ingle_model *m, const model_case *c)
 {
     const ingle_model_info *info = ingle_model_get_info(m);

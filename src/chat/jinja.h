@@ -296,6 +296,13 @@ typedef struct {
     size_t n_named;
 } jinja_args;
 
+/* All but the first n positional arguments. */
+static inline jinja_args jinja_args_after(const jinja_args *args, size_t n)
+{
+    const bool more = args->n > n; // else items may be NULL, which must not be counted from
+    return (jinja_args){more ? args->items + n : NULL, more ? args->n - n : 0, args->named, args->n_named};
+}
+
 /* A call of a builtin: v[i] is the i-th of its parameters, or MISSING; rest is what its "*" takes. */
 typedef struct {
     jinja_value self; // methods: the object; filters and tests: the value

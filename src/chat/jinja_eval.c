@@ -241,8 +241,7 @@ static bool bind(jinja_run *r, const jinja_builtin *f, const jinja_args *args, j
         if (n < f->required && call->v[n].type == JINJA_MISSING)
             return jinja_fail(r, "%s() missing required argument '%.*s'", f->name, STR_ARG(name));
     }
-    call->rest = (jinja_args){args->n > n ? args->items + n : NULL, args->n > n ? args->n - n : 0,
-                              args->named, args->n_named};
+    call->rest = jinja_args_after(args, n);
     if (open)
         return true;
     if (args->n > n)

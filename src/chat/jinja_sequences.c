@@ -314,7 +314,7 @@ static bool map(jinja_run *r, const jinja_call *c, jinja_value *out)
         if (!filter)
             return jinja_fail(r, "No filter named '%.*s'", STR_ARG(jinja_str(&args->items[0])));
     }
-    const jinja_args rest = {args->items + 1, args->n ? args->n - 1 : 0, args->named, args->n_named};
+    const jinja_args rest = jinja_args_after(args, 1);
     if (!jinja_walk_start(r, &c->self, &w) || !jinja_enter(r))
         return false;
     for (;;) {
@@ -352,8 +352,7 @@ static bool choose(jinja_run *r, const jinja_call *c, bool keep, bool attribute,
         if (!test)
             return jinja_fail(r, "No test named '%.*s'", STR_ARG(jinja_str(&args->items[at])));
     }
-    const jinja_args rest = {args->items + at + 1, args->n > at ? args->n - at - 1 : 0, args->named,
-                             args->n_named};
+    const jinja_args rest = jinja_args_after(args, at + 1);
     if (!jinja_walk_start(r, &c->self, &w) || !jinja_enter(r))
         return false;
     for (;;) {

@@ -166,6 +166,7 @@ PRIMITIVE vf vf_i8(const uint8_t *p)
 void cpu_fill_avx2(cpu_kernels *k)
 {
     fill_lanes(k);
+    cpu_fill_avx2_float(k);
 }
 
 bool cpu_has_avx2(void)

@@ -84,6 +84,7 @@ CPU_PATHS(CPU_DECLARE_FILL)
 /* Shared between paths. */
 extern const uint8_t cpu_iq4_bytes[16]; // IQ4_NL's values + 128
 cpu_attend_fn cpu_attend_portable;
+void cpu_fill_avx2_float(cpu_kernels *k);
 void cpu_fill_avx512_float(cpu_kernels *k);
 void cpu_fill_wasm_float(cpu_kernels *k);
 
