@@ -54,7 +54,8 @@
  *   wasm_chat_tokenize(model, json, n) -> int32 ids
  *   wasm_template_render(source, n, json, n_json) -> text
  * sessions: n_ctx, n_batch, n_threads 0 = default; kv 0 f16, 1 q8_0, 2 q4_0; cpu: NUL-terminated
- *   name of the highest kernels allowed, 0 = the best
+ *   name of the highest kernels allowed, 0 = the best. The first session packs the weights for its
+ *   kernels where they lie; later ones must be able to read them (ERR_USAGE)
  *   wasm_session_memory(model, n_ctx, n_batch, n_threads, kv_k, kv_v) -> JSON {weights, kv, scratch,
  *       tables (bytes), contextSize, threads, cpu}
  *   wasm_session_open(model, n_ctx, n_batch, n_threads, kv_k, kv_v, cpu) -> session
