@@ -170,14 +170,14 @@ WASM_SYSROOT ?= /usr
 WASM_BUILDS  := simd relaxed simd-threads relaxed-threads
 WASM_OPT     ?= -Oz
 # Kernels, and what an answer passes through for each token.
-WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float cpu/cpu_portable cpu/cpu_linear cpu/cpu_ops cpu/pack)
+WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float cpu/cpu_linear cpu/pack)
 WASM_SRC     := $(filter-out src/host/host_posix.c,$(LIB_SRC)) \
                 src/host/host_wasm.c $(wildcard src/wasm/*.c)
 WASM_FLAGS    = --target=wasm32-wasi --sysroot=$(WASM_SYSROOT) -isystem $(WASM_SYSROOT)/include/wasm32-wasi \
                 -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -ffp-contract=off -fno-math-errno -fvisibility=hidden \
-                -ffunction-sections -fdata-sections -DNDEBUG -MMD -MP
+                -ffunction-sections -fdata-sections -flto -DNDEBUG -MMD -MP
 WASM_BUILTINS = $(shell $(WASM_CC) --print-resource-dir)/lib/wasi/libclang_rt.builtins-wasm32.a
-WASM_LINK     = --no-entry --gc-sections --strip-all --import-memory --max-memory=4294967296 -z stack-size=1048576 \
+WASM_LINK     = -O2 --compress-relocations --no-entry --gc-sections --strip-all --import-memory --max-memory=4294967296 -z stack-size=1048576 \
                 --stack-first --export=_initialize
 wasm_features = -msimd128 -mbulk-memory -msign-ext -mnontrapping-fptoint $(if $(findstring relaxed,$(1)),-mrelaxed-simd) \
                 $(if $(findstring threads,$(1)),-matomics)

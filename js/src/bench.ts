@@ -3,6 +3,7 @@ import type { Engine, SessionOptions } from './engine.ts'
 import { IngleError } from './errors.ts'
 import type { Request } from './protocol.ts'
 import type { BenchRow } from './types.ts'
+import type { Pool } from './wasm.ts'
 
 type BenchRequest = Extract<Request, { op: 'bench' }>
 
@@ -50,18 +51,18 @@ function row(test: string, threads: number, rates: number[], weights: number | n
 }
 
 export async function bench(
-  engine: Engine, model: number, nVocab: number, most: number, options: SessionOptions, request: BenchRequest, job: Job,
+  engine: Engine, pool: Pool, model: number, nVocab: number, options: SessionOptions, request: BenchRequest, job: Job,
 ): Promise<BenchRow[]> {
   const rows: BenchRow[] = []
   const longest = Math.max(1, ...request.prompt, ...request.generate)
   const ids = tokens(longest, nVocab)
   for (const threads of request.threads) {
-    if (threads > most)
-      throw new IngleError('ERR_USAGE', `bench with ${threads} threads: the model was loaded with ${most}`)
+    const held = await pool.hold(threads - 1)
     const o = { ...options, threads, contextSize: longest }
-    const { weights } = engine.sessionMemory(model, o)
-    const session = engine.openSession(model, o)
+    let session = 0
     try {
+      const { weights } = engine.sessionMemory(model, o)
+      session = engine.openSession(model, o)
       const backend = engine.text('wasm_session_backend', session)
       const tests = [...request.prompt.map(n => ({ n, one: false })), ...request.generate.map(n => ({ n, one: true }))]
       for (const { n, one } of tests) {
@@ -71,10 +72,11 @@ export async function bench(
           if (i > 0) // the first warms caches and lets the engine compile for speed
             rates.push(n / ms * 1000)
         }
-        rows.push(row(`${one ? 'tg' : 'pp'}${n}`, threads, rates, one ? weights : null, backend))
+        rows.push(row(`${one ? 'tg' : 'pp'}${n}`, held + 1, rates, one ? weights : null, backend))
       }
     } finally {
       engine.call('wasm_session_close', session)
+      pool.release(held)
     }
   }
   return rows

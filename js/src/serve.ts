@@ -9,17 +9,16 @@ import { refuseTooLarge } from './limits.ts'
 import { loadModel } from './loader.ts'
 import type { LoadRequest, Replies, Request, ToWorker } from './protocol.ts'
 import type { Device, ModelInfo } from './types.ts'
-import { chooseBuild, startCore, startPool } from './wasm.ts'
+import { chooseBuild, Pool, startCore } from './wasm.ts'
 
 interface Loaded {
   engine: Engine
   model: number
   info: ModelInfo
   options: SessionOptions
-  /** Most threads that a session can have. */
-  threads: number
-  /** Handles by the page's numbers; 0 is the model's own. */
-  sessions: Map<number, number>
+  pool: Pool
+  /** By the page's numbers; 0 is the model's own. */
+  sessions: Map<number, { handle: number, workers: number }>
 }
 
 class Stopped extends Error {}
@@ -86,23 +85,40 @@ class Server {
       case 'template':
         return engine.withText(request.context, (at, n) => engine.text('wasm_chat_render', model, at, n))
       case 'bench':
-        return bench(engine, model, loaded.info.vocabSize, loaded.threads, loaded.options, request, this.#job(id))
-      case 'openSession': {
-        sessions.set(++this.#lastSession, engine.openSession(model, loaded.options))
-        return this.#lastSession
-      }
-      case 'closeSession': {
-        engine.call('wasm_session_close', sessions.get(request.session) ?? 0)
-        sessions.delete(request.session)
+        return bench(engine, loaded.pool, model, loaded.info.vocabSize, loaded.options, request, this.#job(id))
+      case 'openSession':
+        return this.#openSession(loaded)
+      case 'closeSession':
+        this.#closeSession(loaded, request.session)
         return null
-      }
       case 'generate': {
         const session = sessions.get(request.session)
         if (session === undefined)
           throw new IngleError('ERR_USAGE', 'the session was disposed')
-        return generate(engine, model, session, request, { ...this.#job(id), part: part => this.#host.post({ id, part }) })
+        return generate(engine, model, session.handle, request, { ...this.#job(id), part: part => this.#host.post({ id, part }) })
       }
     }
+  }
+
+  async #openSession({ engine, model, pool, options, sessions }: Loaded): Promise<number> {
+    const workers = await pool.hold(options.threads - 1)
+    try {
+      const handle = engine.openSession(model, { ...options, threads: workers + 1 })
+      sessions.set(++this.#lastSession, { handle, workers })
+      return this.#lastSession
+    } catch (error) {
+      pool.release(workers)
+      throw error
+    }
+  }
+
+  #closeSession({ engine, pool, sessions }: Loaded, number: number): void {
+    const session = sessions.get(number)
+    if (!session)
+      return
+    sessions.delete(number)
+    engine.call('wasm_session_close', session.handle)
+    pool.release(session.workers)
   }
 
   /** The page's next chunk. */
@@ -129,15 +145,18 @@ class Server {
       refuseTooLarge(bytes.total)
       const core = await starting
       const engine = new Engine(core)
-      const pool = core.build.includes('threads') ? startPool(core, host, (request.threads || host.threads) - 1) : 0
+      const pool = new Pool(core, host)
+      const holding = pool.hold((request.threads || host.threads) - 1)
+      holding.catch(() => {}) // awaited below; a damaged file may be told of first
       const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress }))
-      const threads = 1 + await pool
+      const workers = await holding
+      const threads = workers + 1
       engine.call('wasm_set_cores', threads)
       tell('compile')
       const info = engine.modelInfo(model)
       const options = { contextSize: request.contextSize, kvType: request.kvType, threads }
       const session = engine.openSession(model, options)
-      this.#loaded = { engine, model, info, options, threads, sessions: new Map([[0, session]]) }
+      this.#loaded = { engine, model, info, options, pool, sessions: new Map([[0, { handle: session, workers }]]) }
       tell('ready')
       if (core.why)
         host.post({ warning: core.why })

@@ -113,23 +113,54 @@ export function runPoolWorker(start: PoolStart, ready: () => void): void {
   ;(instance.exports as unknown as Exports).wasm_worker!(start.slot)
 }
 
-/** Starts n workers beside the leader; resolves to how many came up. */
-export async function startPool(core: Core, host: WorkerHost, n: number): Promise<number> {
-  const starting: Promise<number | null>[] = []
-  for (let slot = 0; slot < n; slot++) {
-    const stack = core.exports.wasm_worker_stack!() >>> 0
-    if (stack === 0)
-      break
-    starting.push(startOne(host.startPoolWorker(), { module: core.module, memory: core.memory, stack, slot }))
+/** Slots that the core has for workers. */
+const SLOTS_MOST = 63
+
+/** The workers beside the leader. A session holds some from its opening to its end, asleep while it
+ * is idle, so that each session needs workers of its own. */
+export class Pool {
+  readonly #core: Core
+  readonly #host: WorkerHost
+  #slots = 0
+  #up = 0
+  #held = 0
+
+  constructor(core: Core, host: WorkerHost) {
+    this.#core = core
+    this.#host = host
   }
-  let up = 0
-  for (const slot of await Promise.all(starting)) {
-    if (slot === null)
-      continue
-    core.exports.wasm_worker_add!(slot)
-    up++
+
+  /** Holds n workers, started where there are too few; resolves to how many there are. */
+  async hold(n: number): Promise<number> {
+    const free = this.#up - this.#held
+    if (free < n && this.#core.build.includes('threads'))
+      await this.#start(n - free)
+    const got = Math.min(n, this.#up - this.#held)
+    this.#held += got
+    return got
   }
-  return up
+
+  /** Gives n workers back, once the session that had them is closed. */
+  release(n: number): void {
+    this.#held -= n
+  }
+
+  async #start(n: number): Promise<void> {
+    const { exports, module, memory } = this.#core
+    const starting: Promise<number | null>[] = []
+    for (; starting.length < n && this.#slots < SLOTS_MOST; this.#slots++) {
+      const stack = exports.wasm_worker_stack!() >>> 0
+      if (stack === 0)
+        break
+      starting.push(startOne(this.#host.startPoolWorker(), { module, memory, stack, slot: this.#slots }))
+    }
+    for (const slot of await Promise.all(starting)) {
+      if (slot === null)
+        continue
+      exports.wasm_worker_add!(slot)
+      this.#up++
+    }
+  }
 }
 
 function startOne(port: PoolPort, start: PoolStart): Promise<number | null> {

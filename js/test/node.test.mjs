@@ -159,8 +159,9 @@ test('info, tokens, templates, bench, sessions', async () => {
   await assert.rejects(model.chat('hello').result, withCode('ERR_USAGE'))
   await assert.rejects(model.embed(['x']), withCode('ERR_UNSUPPORTED'))
 
-  const rows = await model.bench({ prompt: [16], generate: [4], threads: [1], repetitions: 2 })
-  assert.deepEqual(rows.map(r => [r.test, r.threads, r.gbps === null]), [['pp16', 1, true], ['tg4', 1, false]])
+  const rows = await model.bench({ prompt: [16], generate: [4], threads: [1, 3], repetitions: 2 })
+  assert.deepEqual(rows.map(r => [r.test, r.threads, r.gbps === null]),
+    [['pp16', 1, true], ['tg4', 1, false], ['pp16', 3, true], ['tg4', 3, false]])
   assert.ok(rows.every(r => r.per_s_best >= r.per_s_median && r.per_s_median > 0))
   await assert.rejects(model.bench({ prompt: [0] }), withCode('ERR_USAGE'))
 

@@ -101,6 +101,16 @@ PRIMITIVE vi acc_sum(vacc sum)
     return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
 }
 
+PRIMITIVE vacc acc_dot_byte(vacc sum, vi w, vi x)
+{
+    return acc_dot(sum, w, x);
+}
+
+PRIMITIVE vi acc_sum_byte(vacc sum)
+{
+    return acc_sum(sum);
+}
+
 PRIMITIVE vf vf_load(const float *p)
 {
     return _mm256_loadu_ps(p);

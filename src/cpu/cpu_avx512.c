@@ -104,6 +104,16 @@ PRIMITIVE vi acc_sum(vacc sum)
     return sum;
 }
 
+PRIMITIVE vacc acc_dot_byte(vacc sum, vi w, vi x)
+{
+    return acc_dot(sum, w, x);
+}
+
+PRIMITIVE vi acc_sum_byte(vacc sum)
+{
+    return acc_sum(sum);
+}
+
 PRIMITIVE vf vf_load(const float *p)
 {
     return _mm512_loadu_ps(p);

@@ -1,9 +1,9 @@
 /* WebAssembly SIMD: 4 rows a register. Two builds of one file.
  *
  * Relaxed: `i16x8.relaxed_dot_i8x16_i7x16_s`, whose second operand is the weight: it is 0 ... 63, so
- * every engine gives the same sums, and they are kept in 16 bits like those of AVX2; bytes are
- * multiplied as two nibbles. Plain: a 16-bit lane holds two columns of a row; the even and the odd one
- * are cut out and multiplied by `i32x4.dot_i16x8_s`, which leaves one row a lane at once.
+ * every engine gives the same sums, and they are kept in 16 bits like those of AVX2. Plain, and for
+ * bytes in both: a 16-bit lane holds two columns of a row; the even and the odd one are cut out and
+ * multiplied by `i32x4.dot_i16x8_s`, which leaves one row a lane at once.
  *
  * Floats are multiplied and added in two steps in both builds: relaxed_madd gains nothing here and
  * would round differently from engine to engine. */
@@ -18,16 +18,14 @@
 #define PRIMITIVE static inline __attribute__((always_inline))
 
 #ifdef __wasm_relaxed_simd__
-enum { SPLIT_BYTES = 1 };
-/* Each step adds two products of at most `most` x 128 to 16 bits. */
-#define ACC_STEPS(most) (32767 / ((most) * 128 * 2))
+/* Each step adds two products of at most `most` x 128 to 16 bits; bytes go the plain way. */
+#define ACC_STEPS(most) ((most) == 255 ? 1 << 14 : 32767 / ((most) * 128 * 2))
 #else
-enum { SPLIT_BYTES = 0 };
-/* Four products of at most `most` x 128 to 32 bits; no input is that long between two emptyings. */
+/* Four products of at most `most` x 128 to 32 bits. */
 #define ACC_STEPS(most) (INT32_MAX / ((most) * 128 * 4))
 #endif
 
-enum { LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 0, BYTE_ZERO = 128 };
+enum { LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 0, SPLIT_BYTES = 0, BYTE_ZERO = 128 };
 #define PREFETCH(p) ((void)(p))
 
 typedef v128_t vi;
@@ -104,21 +102,8 @@ PRIMITIVE vacc acc_zero(void)
     return wasm_i32x4_splat(0);
 }
 
-#ifdef __wasm_relaxed_simd__
-
-PRIMITIVE vacc acc_dot(vacc sum, vi w, vi x)
-{
-    return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w));
-}
-
-PRIMITIVE vi acc_sum(vacc sum)
-{
-    return wasm_i32x4_extadd_pairwise_i16x8(sum);
-}
-
-#else
-
-PRIMITIVE vacc acc_dot(vacc sum, vi w, vi x)
+/* 32-bit sums: the even and the odd columns of 16-bit lanes. */
+PRIMITIVE vacc acc_dot_byte(vacc sum, vi w, vi x)
 {
     const v128_t even = wasm_i32x4_dot_i16x8(wasm_v128_and(w, wasm_i16x8_splat(255)),
                                              wasm_i16x8_shr(wasm_i16x8_shl(x, 8), 8));
@@ -126,12 +111,28 @@ PRIMITIVE vacc acc_dot(vacc sum, vi w, vi x)
     return wasm_i32x4_add(sum, wasm_i32x4_add(even, odd));
 }
 
-PRIMITIVE vi acc_sum(vacc sum)
+PRIMITIVE vi acc_sum_byte(vacc sum)
 {
     return sum;
 }
 
+PRIMITIVE vacc acc_dot(vacc sum, vi w, vi x)
+{
+#ifdef __wasm_relaxed_simd__
+    return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w));
+#else
+    return acc_dot_byte(sum, w, x);
 #endif
+}
+
+PRIMITIVE vi acc_sum(vacc sum)
+{
+#ifdef __wasm_relaxed_simd__
+    return wasm_i32x4_extadd_pairwise_i16x8(sum);
+#else
+    return sum;
+#endif
+}
 
 PRIMITIVE vf vf_load(const float *p)
 {

@@ -17,9 +17,10 @@
  *   vacc acc_zero() acc_dot(acc, weights, x) vi acc_sum(acc)
  *                  sums of products of unsigned bytes and int8, four columns a lane
  *   ACC_STEPS(m)   how many acc_dot of weights up to m fit in one vacc
- *   SPLIT_BYTES    1: bytes over 127 are multiplied as two nibbles; 0: acc_dot takes any byte
- *   BYTE_ZERO      what bytes of Q8_0 and IQ4_NL stand above their value when acc_dot sees them (128,
- *                  or 0 if vi_byte(v) makes them signed); vi_byte(v)
+ *   SPLIT_BYTES    1: bytes over 127 are multiplied as two nibbles; 0: acc_dot_byte takes any byte,
+ *                  acc_sum_byte(acc) gives the sums (the same as acc_dot and acc_sum, or another way)
+ *   BYTE_ZERO      what bytes of Q8_0 and IQ4_NL stand above their value when acc_dot_byte sees them
+ *                  (128, or 0 if vi_byte(v) makes them signed); vi_byte(v)
  *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_mul vf_fma(a, b, c) = a * b + c
  *   vf_int(vi) vf_f16(p) vf_u8(p) vf_i8(p)   from int32, LANES halves, LANES bytes
  */
@@ -116,31 +117,42 @@ LANES_INLINE running run_start(void)
     return (running){acc_zero(), acc_zero(), vi_set1(0), 0};
 }
 
-LANES_INLINE void run_add(running *r, bool split, int steps, vi w, vi x)
+/* How weights meet acc_dot: as they are, as bytes of any value, or as two nibbles. */
+typedef enum { SMALL, BYTES, NIBBLES } byte_form;
+
+LANES_INLINE byte_form form_of(pack_kind kind)
 {
-    if (split) {
+    return !is_byte(kind) ? SMALL : SPLIT_BYTES ? NIBBLES : BYTES;
+}
+
+LANES_INLINE vi run_sum(const running *r, byte_form form)
+{
+    if (form == BYTES)
+        return acc_sum_byte(r->low);
+    const vi sum = acc_sum(r->low);
+    return form == NIBBLES ? vi_add(sum, vi_left32(acc_sum(r->high), 4)) : sum;
+}
+
+LANES_INLINE void run_add(running *r, byte_form form, int steps, vi w, vi x)
+{
+    if (form == NIBBLES) {
         r->low = acc_dot(r->low, low(w), x);
         r->high = acc_dot(r->high, high(w), x);
+    } else if (form == BYTES) {
+        r->low = acc_dot_byte(r->low, w, x);
     } else {
         r->low = acc_dot(r->low, w, x);
     }
     if (++r->steps < steps)
         return;
-    r->sum = vi_add(r->sum, acc_sum(r->low));
-    if (split) {
-        r->sum = vi_add(r->sum, vi_left32(acc_sum(r->high), 4));
-        r->high = acc_zero();
-    }
-    r->low = acc_zero();
+    r->sum = vi_add(r->sum, run_sum(r, form));
+    r->low = r->high = acc_zero();
     r->steps = 0;
 }
 
-LANES_INLINE vi run_end(running *r, bool split)
+LANES_INLINE vi run_end(const running *r, byte_form form)
 {
-    if (r->steps == 0)
-        return r->sum;
-    vi sum = vi_add(r->sum, acc_sum(r->low));
-    return split ? vi_add(sum, vi_left32(acc_sum(r->high), 4)) : sum;
+    return r->steps == 0 ? r->sum : vi_add(r->sum, run_sum(r, form));
 }
 
 /* ---- one token ---------------------------------------------------------------------------------- */
@@ -148,12 +160,12 @@ LANES_INLINE vi run_end(running *r, bool split)
 /* Half a block: sum over 16 columns of q x, without the offset. */
 LANES_INLINE vi half_sum(pack_kind kind, const uint8_t *p, const int8_t *x, int half)
 {
-    const bool split = is_byte(kind) && SPLIT_BYTES;
+    const byte_form form = form_of(kind);
     running r = run_start();
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
-        run_add(&r, split, steps_of(kind), weights(kind, p, j, half), vi_four(x + 16 * half + 4 * j));
-    return run_end(&r, split);
+        run_add(&r, form, steps_of(kind), weights(kind, p, j, half), vi_four(x + 16 * half + 4 * j));
+    return run_end(&r, form);
 }
 
 /* Adds 16 columns to a row's sum, and a block's minimum. gemv and gemm do this alike and in the same
@@ -309,13 +321,13 @@ LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, siz
             for (int v = 0; v < TILE_VECTORS; v++) {
                 if (splits(kind))
                     r[v][t].high = acc_dot(r[v][t].high, w_high[v], four);
-                run_add(&r[v][t], false, steps_of(kind), w[v], four);
+                run_add(&r[v][t], splits(kind) ? SMALL : form_of(kind), steps_of(kind), w[v], four);
             }
         }
     }
     for (int v = 0; v < TILE_VECTORS; v++)
         for (int t = 0; t < n; t++) {
-            sums[v][t] = run_end(&r[v][t], false);
+            sums[v][t] = run_end(&r[v][t], splits(kind) ? SMALL : form_of(kind));
             if (splits(kind))
                 sums[v][t] = vi_add(sums[v][t], vi_left32(acc_sum(r[v][t].high), 4));
         }
