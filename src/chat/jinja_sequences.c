@@ -19,7 +19,9 @@ static bool follow(jinja_run *r, const jinja_value *item, const jinja_value *pat
         size_t end = i, digits = 0;
         int64_t index = 0;
         for (; end < s.n && s.p[end] != '.'; end++) {
-            digits += jinja_is_digit((unsigned char)s.p[end]);
+            if (!jinja_is_digit((unsigned char)s.p[end]))
+                continue;
+            digits++;
             index = index > 1000000000 ? index : index * 10 + (s.p[end] - '0');
         }
         if (path->type == JINJA_STRING)
