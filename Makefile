@@ -245,17 +245,17 @@ PORT ?= 8080
 
 web: web-build             ## builds the page with all it needs, serves it, prints its address
 	@$(PYTHON) tools/get_model.py >/dev/null || echo "web: no model was fetched; choose a file in the page"
-	@node tools/serve.mjs --port $(PORT)
+	@$(NODE) tools/serve.mjs --port $(PORT)
 
 web-build: js/node_modules/.package-lock.json ## the WebAssembly modules, the npm package and the page
 	+@$(MAKE) --no-print-directory wasm-check >/dev/null 2>&1 || $(MAKE) --no-print-directory wasm-tools
 	+@$(MAKE) --no-print-directory wasm
-	@cd js && node build.mjs && node ../app/build.mjs
+	@cd js && $(NODE) build.mjs && $(NODE) ../app/build.mjs
 
 js/node_modules/.package-lock.json: js/package.json js/package-lock.json
 	@command -v npm >/dev/null || { echo "web: Node.js (20 or later) with npm is missing"; exit 1; }
 	@cd js && npm ci --loglevel=error && touch node_modules/.package-lock.json
 
 test-web: all web-build    ## tests of the package and the page; the last line is the total
-	@node js/test/run.mjs
+	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/run.mjs
 .PHONY: web web-build test-web
