@@ -94,7 +94,7 @@ coverage:                  ## line coverage of src/ by the tests, per file and i
 
 demo: all                  ## fetches a small model (98 MB, once) and asks it a question
 	@$(PYTHON) tools/get_model.py
-	./ingle run -p "Why is the sky blue?"
+	./ingle run -p "Why is the sky blue?" --temp 0 -n 100
 
 memory: all                ## what info foretells of memory, beside what the system reports (Linux)
 	@$(PYTHON) tools/get_model.py
