@@ -3,9 +3,8 @@
 
 #ifdef __wasm_simd128__
 #include <math.h>
-#include <wasm_simd128.h>
 
-#include "cpu/wasm_half.h"
+#include "cpu/lanes_wasm.h"
 
 #define INLINE static inline __attribute__((always_inline))
 

@@ -1,0 +1,169 @@
+/* AVX-512: the primitives that lanes.h and the float ops are written in. For the files of this
+ * instruction set only. */
+#ifndef INGLE_CPU_LANES_AVX512_H
+#define INGLE_CPU_LANES_AVX512_H
+
+#include "cpu/kernels.h"
+
+#include <immintrin.h>
+
+#define LANES_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
+#define PRIMITIVE    static inline __attribute__((always_inline)) LANES_TARGET
+
+/* Decode reads memory as fast as it comes only when it is asked for well ahead, and into the second
+ * level, which can wait for more lines at once than the first: reading 96 MB on a Sapphire Rapids
+ * server, one thread, gives 14 GB/s unasked, 20 into L1 4.5 KB ahead and 24 into L2 9 KB ahead. */
+enum { LANES = 16, TILE_VECTORS = 2, TILE_TOKENS = 5, PREFETCH_BYTES = 9216, SPLIT_BYTES = 0, BYTE_ZERO = 128 };
+#define ACC_STEPS(most) 1000000
+#define PREFETCH(p)     _mm_prefetch((const char *)(p), _MM_HINT_T1)
+
+typedef __m512i vi;
+typedef __m512i vacc;
+typedef __m512 vf;
+
+PRIMITIVE vi vi_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+PRIMITIVE void vi_store(void *p, vi v)
+{
+    _mm512_storeu_si512(p, v);
+}
+
+PRIMITIVE vi vi_set1(int32_t x)
+{
+    return _mm512_set1_epi32(x);
+}
+
+PRIMITIVE vi vi_bytes(int x)
+{
+    return _mm512_set1_epi8((char)x);
+}
+
+PRIMITIVE vi vi_add(vi a, vi b)
+{
+    return _mm512_add_epi32(a, b);
+}
+
+PRIMITIVE vi vi_and(vi a, vi b)
+{
+    return _mm512_and_si512(a, b);
+}
+
+PRIMITIVE vi vi_or(vi a, vi b)
+{
+    return _mm512_or_si512(a, b);
+}
+
+/* Shifts by a number that is constant once loops are unrolled; compilers disagree on the type that
+ * the immediate forms take. */
+PRIMITIVE vi vi_left(vi v, int by)
+{
+    return _mm512_sll_epi16(v, _mm_cvtsi32_si128(by));
+}
+
+PRIMITIVE vi vi_right(vi v, int by)
+{
+    return _mm512_srl_epi16(v, _mm_cvtsi32_si128(by));
+}
+
+PRIMITIVE vi vi_left32(vi v, int by)
+{
+    return _mm512_sll_epi32(v, _mm_cvtsi32_si128(by));
+}
+
+PRIMITIVE vi vi_byte(vi v)
+{
+    return v;
+}
+
+PRIMITIVE vi vi_iq4(vi nibbles)
+{
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)cpu_iq4_bytes)),
+                               nibbles);
+}
+
+PRIMITIVE vi vi_four(const int8_t *x)
+{
+    int32_t v;
+    memcpy(&v, x, sizeof v);
+    return _mm512_set1_epi32(v);
+}
+
+PRIMITIVE vacc acc_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+
+PRIMITIVE vacc acc_dot(vacc sum, vi w, vi x)
+{
+    return _mm512_dpbusd_epi32(sum, w, x);
+}
+
+PRIMITIVE vi acc_sum(vacc sum)
+{
+    return sum;
+}
+
+PRIMITIVE vacc acc_dot_byte(vacc sum, vi w, vi x)
+{
+    return acc_dot(sum, w, x);
+}
+
+PRIMITIVE vi acc_sum_byte(vacc sum)
+{
+    return acc_sum(sum);
+}
+
+PRIMITIVE vf vf_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+PRIMITIVE void vf_store(float *p, vf v)
+{
+    _mm512_storeu_ps(p, v);
+}
+
+PRIMITIVE vf vf_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+
+PRIMITIVE vf vf_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+PRIMITIVE vf vf_mul(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+PRIMITIVE vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+PRIMITIVE vf vf_int(vi v)
+{
+    return _mm512_cvtepi32_ps(v);
+}
+
+PRIMITIVE vf vf_f16(const uint8_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+PRIMITIVE vf vf_u8(const uint8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+
+PRIMITIVE vf vf_i8(const uint8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+
+#endif

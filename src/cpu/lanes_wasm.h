@@ -1,0 +1,191 @@
+/* WebAssembly SIMD: the primitives that lanes.h and the float ops are written in. For the files of this
+ * instruction set only. */
+#ifndef INGLE_CPU_LANES_WASM_H
+#define INGLE_CPU_LANES_WASM_H
+
+#include "cpu/kernels.h"
+
+#include <wasm_simd128.h>
+
+#define LANES_TARGET
+#define PRIMITIVE static inline __attribute__((always_inline))
+
+#ifdef __wasm_relaxed_simd__
+/* Each step adds two products of at most `most` x 128 to 16 bits; bytes go the plain way. */
+#define ACC_STEPS(most) ((most) == 255 ? 1 << 14 : 32767 / ((most) * 128 * 2))
+#else
+/* Four products of at most `most` x 128 to 32 bits. */
+#define ACC_STEPS(most) (INT32_MAX / ((most) * 128 * 4))
+#endif
+
+enum { LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 0, SPLIT_BYTES = 0, BYTE_ZERO = 128 };
+#define PREFETCH(p) ((void)(p))
+
+/* The four halves at p as floats. Moved to a float's place they lack a factor of 2^112, which also
+ * makes subnormal ones right. Infinity and NaN would come out as 2^16 and more, the only such values:
+ * another 2^112 takes these, and nothing else, beyond float, so that both end as infinity. */
+static inline __attribute__((always_inline)) v128_t cpu_wasm_halves(const uint8_t *p)
+{
+    const v128_t much = wasm_f32x4_const_splat(0x1p112f), less = wasm_f32x4_const_splat(0x1p-112f);
+    const v128_t bits = wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(p), 13),
+                                      wasm_i32x4_const_splat((int32_t)0x8FFFE000u));
+    return wasm_f32x4_mul(wasm_f32x4_mul(wasm_f32x4_mul(bits, much), much), less);
+}
+
+typedef v128_t vi;
+typedef v128_t vacc;
+typedef v128_t vf;
+
+PRIMITIVE vi vi_load(const void *p)
+{
+    return wasm_v128_load(p);
+}
+
+PRIMITIVE void vi_store(void *p, vi v)
+{
+    wasm_v128_store(p, v);
+}
+
+PRIMITIVE vi vi_set1(int32_t x)
+{
+    return wasm_i32x4_splat(x);
+}
+
+PRIMITIVE vi vi_bytes(int x)
+{
+    return wasm_i8x16_splat((int8_t)x);
+}
+
+PRIMITIVE vi vi_add(vi a, vi b)
+{
+    return wasm_i32x4_add(a, b);
+}
+
+PRIMITIVE vi vi_and(vi a, vi b)
+{
+    return wasm_v128_and(a, b);
+}
+
+PRIMITIVE vi vi_or(vi a, vi b)
+{
+    return wasm_v128_or(a, b);
+}
+
+PRIMITIVE vi vi_left(vi v, int by)
+{
+    return wasm_i16x8_shl(v, (uint32_t)by);
+}
+
+PRIMITIVE vi vi_right(vi v, int by)
+{
+    return wasm_u16x8_shr(v, (uint32_t)by);
+}
+
+PRIMITIVE vi vi_left32(vi v, int by)
+{
+    return wasm_i32x4_shl(v, (uint32_t)by);
+}
+
+PRIMITIVE vi vi_byte(vi v)
+{
+    return v;
+}
+
+PRIMITIVE vi vi_iq4(vi nibbles)
+{
+    return wasm_i8x16_swizzle(wasm_v128_load(cpu_iq4_bytes), nibbles);
+}
+
+PRIMITIVE vi vi_four(const int8_t *x)
+{
+    return wasm_v128_load32_splat(x);
+}
+
+PRIMITIVE vacc acc_zero(void)
+{
+    return wasm_i32x4_splat(0);
+}
+
+/* 32-bit sums: the even and the odd columns of 16-bit lanes. */
+PRIMITIVE vacc acc_dot_byte(vacc sum, vi w, vi x)
+{
+    const v128_t even = wasm_i32x4_dot_i16x8(wasm_v128_and(w, wasm_i16x8_splat(255)),
+                                             wasm_i16x8_shr(wasm_i16x8_shl(x, 8), 8));
+    const v128_t odd = wasm_i32x4_dot_i16x8(wasm_u16x8_shr(w, 8), wasm_i16x8_shr(x, 8));
+    return wasm_i32x4_add(sum, wasm_i32x4_add(even, odd));
+}
+
+PRIMITIVE vi acc_sum_byte(vacc sum)
+{
+    return sum;
+}
+
+PRIMITIVE vacc acc_dot(vacc sum, vi w, vi x)
+{
+#ifdef __wasm_relaxed_simd__
+    return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w));
+#else
+    return acc_dot_byte(sum, w, x);
+#endif
+}
+
+PRIMITIVE vi acc_sum(vacc sum)
+{
+#ifdef __wasm_relaxed_simd__
+    return wasm_i32x4_extadd_pairwise_i16x8(sum);
+#else
+    return sum;
+#endif
+}
+
+PRIMITIVE vf vf_load(const float *p)
+{
+    return wasm_v128_load(p);
+}
+
+PRIMITIVE void vf_store(float *p, vf v)
+{
+    wasm_v128_store(p, v);
+}
+
+PRIMITIVE vf vf_zero(void)
+{
+    return wasm_f32x4_splat(0);
+}
+
+PRIMITIVE vf vf_set1(float x)
+{
+    return wasm_f32x4_splat(x);
+}
+
+PRIMITIVE vf vf_mul(vf a, vf b)
+{
+    return wasm_f32x4_mul(a, b);
+}
+
+PRIMITIVE vf vf_fma(vf a, vf b, vf c)
+{
+    return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
+}
+
+PRIMITIVE vf vf_int(vi v)
+{
+    return wasm_f32x4_convert_i32x4(v);
+}
+
+PRIMITIVE vf vf_f16(const uint8_t *p)
+{
+    return cpu_wasm_halves(p);
+}
+
+PRIMITIVE vf vf_u8(const uint8_t *p)
+{
+    return vf_int(wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p))));
+}
+
+PRIMITIVE vf vf_i8(const uint8_t *p)
+{
+    return vf_int(wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p))));
+}
+
+#endif
