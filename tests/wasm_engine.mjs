@@ -19,6 +19,7 @@ function imports(memory, logs) {
             },
             log: (text, n) => logs.push(Buffer.from(memory.buffer, text, n).toString()),
         },
+        math: Math,
     }
 }
 

@@ -82,6 +82,7 @@ function imports(memory: WebAssembly.Memory, log: (line: string) => void): WebAs
       log: (address: number, n: number) =>
         log(new TextDecoder().decode(new Uint8Array(memory.buffer, address >>> 0, n >>> 0).slice())),
     },
+    math: Math as unknown as WebAssembly.ModuleImports,
   }
 }
 

@@ -4,6 +4,7 @@
  * library's allocator has no lock. */
 #include "host/host.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -227,6 +228,65 @@ host_date host_local_date(void)
     int32_t d[6] = {1970, 1, 1, 0, 0, 0};
     host_import_date(d);
     return (host_date){d[0], d[1], d[2], d[3], d[4], d[5]};
+}
+
+/* ---- mathematics -------------------------------------------------------------------------- */
+
+/* JavaScript's own functions take the place of the C library's, whose tables are a tenth of what a
+ * page would download. Both are within an ulp of a double; what the core keeps of them are floats. */
+#define MATH(name) __attribute__((import_module("math"), import_name(#name)))
+
+MATH(cos) double math_import_cos(double x);
+MATH(exp) double math_import_exp(double x);
+MATH(log) double math_import_log(double x);
+MATH(pow) double math_import_pow(double x, double y);
+MATH(sin) double math_import_sin(double x);
+MATH(tanh) double math_import_tanh(double x);
+
+double cos(double x)
+{
+    return math_import_cos(x);
+}
+
+double exp(double x)
+{
+    return math_import_exp(x);
+}
+
+float expf(float x)
+{
+    return (float)math_import_exp(x);
+}
+
+double log(double x)
+{
+    return math_import_log(x);
+}
+
+float logf(float x)
+{
+    return (float)math_import_log(x);
+}
+
+/* C says that 1 to any power and any number to the power 0 is 1, also beside a NaN or an infinity. */
+double pow(double x, double y)
+{
+    return x == 1 || (x == -1 && isinf(y)) ? 1 : math_import_pow(x, y);
+}
+
+double sin(double x)
+{
+    return math_import_sin(x);
+}
+
+double tanh(double x)
+{
+    return math_import_tanh(x);
+}
+
+float tanhf(float x)
+{
+    return (float)math_import_tanh(x);
 }
 
 /* ---- the C library's ways out ------------------------------------------------------------- */

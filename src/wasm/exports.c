@@ -6,6 +6,7 @@
  *   host.now() -> ms     monotonic, a float
  *   host.date(p)         writes local time to int32 p[6]: year, month 1-12, day, hour, minute, second
  *   host.log(text, n)    a warning, UTF-8
+ *   math.cos, exp, log, pow, sin, tanh   JavaScript's Math as it is
  * and no WASI function. Call _initialize() once, in the first instance only.
  *
  * Rules
