@@ -1,5 +1,5 @@
-/* The WebAssembly modules over real models: each build answers greedily and must choose the tokens
- * that are recorded in ../shared (SmolLM2) or that the native build chooses (stories260K).
+/* The WebAssembly modules by their exports: each build answers greedily and must choose the tokens
+ * that the native build chooses; the answers of SmolLM2 are js/test/accept.mjs's.
  *
  *     node tests/wasm_smoke.mjs           the tests; needs models/stories260K.gguf and ./ingle
  *     node tests/wasm_smoke.mjs bench     tokens a second of each build, 1 and 2 threads */
@@ -11,7 +11,6 @@ import { Engine } from './wasm_engine.mjs'
 const BUILDS = ['simd', 'relaxed', 'simd-threads', 'relaxed-threads']
 const STORIES = 'models/stories260K.gguf'
 const SMOL = `${homedir()}/.cache/ingle/SmolLM2-135M-Instruct.Q4_1.gguf`
-const GOLDEN = '../shared/accept/golden/smollm2-q4_1.json'
 const counts = { passed: 0, failed: 0, skipped: 0 }
 
 async function test(name, run) {
@@ -117,30 +116,6 @@ async function refusals(path) {
     await e.close()
 }
 
-/* Along a recorded answer: the choice after each of its tokens, where it was no close one. */
-async function smol(path, threads) {
-    if (!existsSync(SMOL) || !existsSync(GOLDEN))
-        return 'no model or no recorded answers'
-    const golden = JSON.parse(readFileSync(GOLDEN))
-    const e = await Engine.open(path, threads)
-    const model = e.load(SMOL)
-    const session = e.session(model, { threads, context: 512 })
-    for (const answer of golden.greedy.slice(0, 3)) {
-        const text = answer.argv[answer.argv.indexOf('-p') + 1]
-        const chat = JSON.stringify({ messages: [{ role: 'user', content: text }], add_generation_prompt: true })
-        const ids = e.lend(chat, (p, n) => e.ids(e.x.wasm_chat_tokenize(model, p, n)))
-        check(ids.join() === answer.prompt_ids.join(), `prompt of ${answer.name}: ${ids.join()}`)
-        const { ids: got } = e.generate(session, ids, answer.ids.length)
-        for (let i = 0; i < answer.ids.length && got[i] !== undefined; i++) {
-            if (got[i] === answer.ids[i])
-                continue
-            check(answer.gaps[i] < 0.25, `${answer.name}: token ${i} is ${got[i]}, not ${answer.ids[i]}`)
-            break // after another choice at a near tie the answers part
-        }
-    }
-    await e.close()
-}
-
 async function bench() {
     const model = existsSync(SMOL) ? SMOL : STORIES
     console.log(`${model.split('/').pop()}, tokens a second, median of 5`)
@@ -179,9 +154,7 @@ if (process.argv[2] === 'bench') {
         const path = modulePath(build)
         const threads = build.includes('threads') ? [1, 3] : [1]
         for (const n of threads) {
-            const name = `${build}, ${n} thread${n > 1 ? 's' : ''}`
-            await test(`stories, ${name}`, () => path ? stories(path, n) : 'not built, or this Node cannot run it')
-            await test(`SmolLM2, ${name}`, () => path ? smol(path, n) : 'not built, or this Node cannot run it')
+            await test(`stories, ${build}, ${n} thread${n > 1 ? 's' : ''}`, () => path ? stories(path, n) : 'not built, or this Node cannot run it')
         }
         await test(`memory, ${build}`, () => path ? memory(path) : 'not built, or this Node cannot run it')
         await test(`refusals, ${build}`, () => path ? refusals(path) : 'not built, or this Node cannot run it')

@@ -1,19 +1,17 @@
 // The package and the page in headless Chromium, under the strict policy that tools/serve.mjs sends.
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { chromium } from 'playwright-core'
+import { openBrowser, whyNoBrowser } from '../../tests/chromium.mjs'
 import { serve } from '../../tools/serve.mjs'
 import { native, SMOLLM, STORIES, TOP } from './support.mjs'
 
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
-const skip = !existsSync(CHROMIUM) && `no Chromium at ${CHROMIUM}`
+const skip = whyNoBrowser() || false
 const PROMPT = 'Once upon a time'
 const QUESTION = 'Write a Python function that returns the n-th Fibonacci number.'
 const BUILDS = ['simd', 'simd+threads', 'relaxed', 'relaxed+threads']
-const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 let browser, isolated, plain, folder
 
@@ -29,7 +27,7 @@ before(async () => {
   const files = SMOLLM ? [STORIES, SMOLLM] : [STORIES]
   isolated = await serve({ page: folder, files })
   plain = await serve({ page: folder, files, isolation: false })
-  browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: ARGS })
+  browser = await openBrowser()
 })
 
 after(async () => {

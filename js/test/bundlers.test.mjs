@@ -1,18 +1,16 @@
 // The package in users' builds that configure nothing: Vite, its development server, webpack.
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { chromium } from 'playwright-core'
 import * as vite from 'vite'
 import webpack from 'webpack'
+import { openBrowser, whyNoBrowser } from '../../tests/chromium.mjs'
 import { serve } from '../../tools/serve.mjs'
 import { native, STORIES, storiesBytes, TOP } from './support.mjs'
 
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
-const skip = !existsSync(CHROMIUM) && `no Chromium at ${CHROMIUM}`
-const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+const skip = whyNoBrowser() || false
 
 const MAIN = `import { load } from 'ingle'
 const model = await load(new URL('/models/stories260K.gguf', location.href))
@@ -39,7 +37,7 @@ before(async () => {
   writeFileSync(join(folder, 'package.json'), '{"type": "module", "dependencies": {"ingle": "*"}}')
   writeFileSync(join(folder, 'index.html'), '<!doctype html><title>t</title><link rel="icon" href="data:,"><body><script type="module" src="/main.js"></script>')
   writeFileSync(join(folder, 'main.js'), MAIN)
-  browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: ARGS })
+  browser = await openBrowser()
 })
 
 after(async () => {
