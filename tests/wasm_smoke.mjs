@@ -6,11 +6,14 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { Engine } from './wasm_engine.mjs'
 
 const BUILDS = ['simd', 'relaxed', 'simd-threads', 'relaxed-threads']
 const STORIES = 'models/stories260K.gguf'
-const SMOL = `${homedir()}/.cache/ingle/SmolLM2-135M-Instruct.Q4_1.gguf`
+const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ingle')
+const SMOL = [process.env.INGLE_MODELS, 'models', CACHE].filter(Boolean)
+    .map(folder => join(folder, 'SmolLM2-135M-Instruct.Q4_1.gguf')).find(existsSync)
 const counts = { passed: 0, failed: 0, skipped: 0 }
 
 async function test(name, run) {
@@ -93,6 +96,25 @@ async function memory(path) {
     await e.close()
 }
 
+/* WebAssembly memory never shrinks, so that what it holds after loading is the most that loading took.
+ * A session adds its own needs and what packing the weights in place borrows. */
+async function loading(path) {
+    if (!SMOL)
+        return 'SmolLM2 was not fetched (tools/get_model.py)'
+    const most = 64 << 20, e = await Engine.open(path, 1), used = () => e.memory.buffer.byteLength
+    const model = e.load(SMOL)
+    const { sizeBytes } = JSON.parse(e.text(e.x.wasm_model_info(model)))
+    const loaded = used() - sizeBytes
+    const need = JSON.parse(e.text(e.x.wasm_session_memory(model, 512, 0, 1, 0, 0)))
+    e.session(model, { context: 512 })
+    const packed = used() - sizeBytes - need.kv - need.scratch
+    const mib = n => `${(n / 1048576).toFixed(1)} MiB`
+    console.log(`    ${mib(sizeBytes)} of weights; beyond them ${mib(loaded)} loaded, ${mib(packed)} with a session besides its own ${mib(need.kv + need.scratch)}`)
+    check(loaded > 0 && loaded <= most, `loading took ${loaded} bytes beyond the weights`)
+    check(packed <= most, `a session took ${packed} bytes beyond the weights, its cache and its scratch`)
+    await e.close()
+}
+
 async function refusals(path) {
     const e = await Engine.open(path, 1)
     const fails = (name, call) => {
@@ -117,7 +139,7 @@ async function refusals(path) {
 }
 
 async function bench() {
-    const model = existsSync(SMOL) ? SMOL : STORIES
+    const model = SMOL ?? STORIES
     console.log(`${model.split('/').pop()}, tokens a second, median of 5`)
     for (const build of BUILDS)
         for (const threads of build.includes('threads') ? [1, 2] : [1]) {
@@ -153,10 +175,10 @@ if (process.argv[2] === 'bench') {
     for (const build of BUILDS) {
         const path = modulePath(build)
         const threads = build.includes('threads') ? [1, 3] : [1]
-        for (const n of threads) {
+        for (const n of threads)
             await test(`stories, ${build}, ${n} thread${n > 1 ? 's' : ''}`, () => path ? stories(path, n) : 'not built, or this Node cannot run it')
-        }
         await test(`memory, ${build}`, () => path ? memory(path) : 'not built, or this Node cannot run it')
+        await test(`memory while loading, ${build}`, () => path ? loading(path) : 'not built, or this Node cannot run it')
         await test(`refusals, ${build}`, () => path ? refusals(path) : 'not built, or this Node cannot run it')
     }
     console.log(`tests/wasm_smoke.mjs: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
