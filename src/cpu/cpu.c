@@ -34,9 +34,15 @@ static size_t work_bytes(const graph *g, const cpu_options *opt)
     return row > scores ? row : scores;
 }
 
+/* Kernels on bfloat16 work in whole blocks of tokens. */
+static size_t wide_tokens(size_t n)
+{
+    return (n + CPU_WIDE_TOKENS - 1) / CPU_WIDE_TOKENS * CPU_WIDE_TOKENS;
+}
+
 static void lay_out_thread(cpu_thread *t, const graph *g, const cpu_options *opt, uint8_t *base, size_t *at)
 {
-    const size_t many = size_mul(CPU_MANY_ROWS, opt->n_batch), stride = q_stride(g);
+    const size_t many = size_mul(CPU_MANY_ROWS, wide_tokens(opt->n_batch)), stride = q_stride(g);
     t->tile = carve(base, at, size_mul(2 * sizeof(float), many > CPU_ONE_ROWS ? many : CPU_ONE_ROWS));
     t->normed = carve(base, at, (size_t)g->in_width * sizeof(float));
     t->q = carve(base, at, stride);
@@ -54,6 +60,8 @@ static size_t lay_out(cpu *c, const graph *g, const cpu_options *opt, uint8_t *b
     c->q = carve(base, &at, size_mul(n, stride));
     c->d = carve(base, &at, size_mul(size_mul(n, stride / CPU_BLOCK), sizeof(float)));
     c->sums = carve(base, &at, size_mul(size_mul(n, stride / CPU_BLOCK), sizeof(int32_t)));
+    if (c->kernels.round_wide)
+        c->wide = carve(base, &at, size_mul(size_mul(wide_tokens(n), stride), sizeof *c->wide));
     c->fine_q = carve(base, &at, size_mul(CPU_HEAD_ROWS, stride));
     c->fine_d = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(float), stride / CPU_BLOCK));
     c->fine_sums = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(int32_t), stride / CPU_BLOCK));

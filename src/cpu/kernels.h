@@ -13,7 +13,8 @@
     X(portable)      \
     X(wasm)          \
     X(avx2)          \
-    X(avx512)
+    X(avx512)        \
+    X(amx)
 
 /* The inputs of a linear: n_tokens rows of `cols` values, as floats and, if the kernel asks for
  * them, as int8 in blocks of 16 with their scales and sums (see quant_activations). */
@@ -25,6 +26,7 @@ typedef struct {
     const float *d;      // [n_tokens][q_stride / 16]
     const int32_t *sums; // the same
     size_t q_stride;
+    const uint16_t *wide; // bfloat16 [n_tokens rounded up to CPU_WIDE_TOKENS][q_stride], or NULL
 } cpu_rows;
 
 /* y[t * y_stride + r] = W[row + r, :] . x[t, :] for r < n_rows and all tokens.
@@ -43,7 +45,12 @@ typedef void cpu_gemv_fn(const cpu_packed *w, size_t group, size_t n, const cpu_
 typedef void cpu_gemm_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
                          size_t y_stride, void *scratch);
 
-enum { CPU_PANEL_BYTES = 40 }; // two groups: bytes, and 64 of scales and 64 of minimums a part
+enum { CPU_PANEL_BYTES = 64 }; // two groups as bfloat16; bytes with scales and minimums take 40
+
+/* Many tokens at once, inputs as bfloat16 (x->wide): kernels of type cpu_gemm_fn that work in blocks of
+ * 16 tokens and 32 rows. y has room for whole blocks; what lies beyond the tokens and rows asked for
+ * is overwritten by anything. */
+enum { CPU_WIDE_TOKENS = 16, CPU_WIDE_ROWS = 32 };
 
 /* One layer's cache and what a query needs of it. Rows [n_ctx] of n_kv_heads * d_head values. */
 typedef struct {
@@ -66,6 +73,9 @@ typedef struct {
     bool reads_int8[QUANT_ID_END]; // does matmul[format] read x->q, d, sums?
     cpu_gemv_fn *gemv[PACK_KIND_COUNT]; // NULL: not packed on this path
     cpu_gemm_fn *gemm[PACK_KIND_COUNT]; // as gemv
+    cpu_gemm_fn *wide[PACK_KIND_COUNT]; // NULL: gemm does it
+    /* x [n], n a multiple of 32, as bfloat16; NULL if no kernel reads them */
+    void (*round_wide)(const float *x, size_t n, uint16_t *out);
     /* quant_activations, to the bit */
     void (*quantise)(const float *x, size_t n, int8_t *q, float *d, int32_t *sums);
     void (*norm)(const graph_norm *n, const float *weight, const float *bias, const float *x,
