@@ -25,13 +25,13 @@ static size_t q_stride(const graph *g)
     return (size_t)(g->in_width + CPU_PAD - 1) / CPU_PAD * CPU_PAD;
 }
 
-/* Attention's scores, or a panel, which is larger than a row's unpacking. */
+/* Attention's, or a panel's, which is larger than a row's unpacking. */
 static size_t work_bytes(const graph *g, const cpu_options *opt)
 {
     const size_t group = g->sizes.n_heads / g->sizes.n_kv_heads;
-    const size_t scores = size_mul(size_add(size_mul(group, opt->n_ctx), g->sizes.d_head), sizeof(float));
-    const size_t row = size_mul(q_stride(g), (size_t)CPU_PANEL_BYTES);
-    return row > scores ? row : scores;
+    const size_t attention = size_mul(cpu_attend_scratch(group, g->sizes.d_head, opt->n_ctx), sizeof(float));
+    const size_t panel = size_mul(q_stride(g), (size_t)CPU_PANEL_BYTES);
+    return panel > attention ? panel : attention;
 }
 
 /* Kernels on bfloat16 work in whole blocks of tokens. */
@@ -117,7 +117,7 @@ static ingle_status cache_row(const graph *g, uint32_t format, size_t *head, siz
 
 static size_t kv_bytes(const cpu *c, const graph *g, const cpu_options *opt)
 {
-    return size_mul(size_mul(size_add(c->k_row, c->v_row), opt->n_ctx), g->sizes.n_layers);
+    return size_mul(size_add(size_mul(c->k_row, c->k_ctx), size_mul(c->v_row, opt->n_ctx)), g->sizes.n_layers);
 }
 
 /* Everything but allocating; c is zeroed. */
@@ -132,6 +132,8 @@ static ingle_status prepare(cpu *c, const graph *g, const cpu_options *opt, ingl
         status = cache_row(g, opt->k_format, &c->k_head, &c->k_row, err);
     if (status == INGLE_OK)
         status = cache_row(g, opt->v_format, &c->v_head, &c->v_row, err);
+    c->k_tiled = c->kernels.tiles_keys && opt->k_format == QUANT_F16 && g->sizes.d_head % 16 == 0;
+    c->k_ctx = c->k_tiled ? size_add(opt->n_ctx, CPU_KEY_BLOCK - 1) / CPU_KEY_BLOCK * CPU_KEY_BLOCK : opt->n_ctx;
     for (size_t i = 0; status == INGLE_OK && i < g->n_tensors; i++)
         if (!c->kernels.matmul[g->tensors[i].format])
             status = error_set(err, INGLE_ERR_UNSUPPORTED, "tensor %.100s: no CPU kernel for %s",

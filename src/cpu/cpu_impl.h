@@ -68,6 +68,8 @@ struct cpu {
     cpu_rope_table ropes[CPU_MAX_ROPES];
     size_t n_ropes;
     size_t k_row, v_row, k_head, v_head;
+    bool k_tiled; // see cpu_cache
+    size_t k_ctx; // positions that a layer's keys have room for
 
     // the run in hand
     const int32_t *ids;

@@ -52,20 +52,36 @@ enum { CPU_PANEL_BYTES = 64 }; // two groups as bfloat16; bytes with scales and 
  * is overwritten by anything. */
 enum { CPU_WIDE_TOKENS = 16, CPU_WIDE_ROWS = 32 };
 
-/* One layer's cache and what a query needs of it. Rows [n_ctx] of n_kv_heads * d_head values. */
+/* One layer's cache and what a query needs of it. Rows [n_ctx] of n_kv_heads * d_head values; but
+ * where k_tiled (half precision, d_head a multiple of 16), keys lie in tiles of 16 positions:
+ * [n_ctx / 16][n_kv_heads][d_head][16], rounded up to CPU_KEY_BLOCK positions. */
+enum { CPU_KEY_BLOCK = 64, CPU_ATTEND_ROWS = 24 };
+
 typedef struct {
     const uint8_t *k, *v;
     size_t k_row, v_row;   // bytes a position
     size_t k_head, v_head; // bytes a head within a row
+    bool k_tiled;
     const quant_traits *k_format, *v_format;
     uint32_t n_heads, n_kv_heads, d_head;
+    size_t window; // positions that a query sees; 0: all before it and its own
     float scale;
 } cpu_cache;
 
-/* out [group, d_head] = attention of the `group` query heads q [group, d_head] that share kv_head,
- * over positions first ... last. scratch: group * (last - first + 1) + d_head floats. */
-typedef void cpu_attend_fn(const cpu_cache *c, uint32_t kv_head, const float *q, size_t first,
-                           size_t last, float *out, float *scratch);
+/* Attention of the query heads that share kv_head, for n_tokens tokens of which the first stands at
+ * `position`. q and out: [n_tokens] rows `stride` apart, of which the group's heads, side by side, come
+ * first. scratch: cpu_attend_scratch floats. */
+typedef void cpu_attend_fn(const cpu_cache *c, uint32_t kv_head, const float *q, size_t stride, size_t n_tokens,
+                           size_t position, float *out, float *scratch);
+
+/* Scores of a whole context for a group (the plain paths), or a block of keys and values. */
+static inline size_t cpu_attend_scratch(size_t group, size_t d_head, size_t n_ctx)
+{
+    const size_t whole = size_add(size_mul(group, n_ctx), d_head);
+    const size_t block =
+        size_add(size_mul(2 * CPU_KEY_BLOCK + CPU_ATTEND_ROWS + 1, d_head), CPU_ATTEND_ROWS * CPU_KEY_BLOCK);
+    return whole > block ? whole : block;
+}
 
 typedef struct {
     const char *name;
@@ -83,6 +99,7 @@ typedef struct {
     /* x [d_head] in place; cos_sin [n_rot / 2][2], scaled already */
     void (*rotate)(const graph_rope *r, const float *cos_sin, float *x);
     cpu_attend_fn *attend;
+    bool tiles_keys; // attend reads tiles where keys may be tiled
     /* out[i] = act(gate[i]) * up[i] */
     void (*gate)(graph_epilogue kind, const float *gate, const float *up, float *out, size_t n);
 } cpu_kernels;

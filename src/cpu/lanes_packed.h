@@ -3,8 +3,6 @@
 #ifndef INGLE_CPU_LANES_PACKED_H
 #define INGLE_CPU_LANES_PACKED_H
 
-#define LANES_INLINE static inline __attribute__((always_inline)) LANES_TARGET
-
 enum { BLOCK = 32 };
 
 /* Everything that depends on the kind; kind is a constant wherever this is inlined. */
