@@ -288,31 +288,3 @@ float tanhf(float x)
 {
     return (float)math_import_tanh(x);
 }
-
-/* ---- the C library's ways out ------------------------------------------------------------- */
-
-/* snprintf brings in a path to stderr for a format that is not used here. There are no descriptors:
- * these take the place of the imports that would otherwise be asked of JavaScript. */
-enum { WASI_BADF = 8 };
-
-int32_t __imported_wasi_snapshot_preview1_fd_close(int32_t fd);
-int32_t __imported_wasi_snapshot_preview1_fd_seek(int32_t fd, int64_t offset, int32_t whence, int32_t out);
-int32_t __imported_wasi_snapshot_preview1_fd_write(int32_t fd, int32_t parts, int32_t n, int32_t out);
-
-int32_t __imported_wasi_snapshot_preview1_fd_close(int32_t fd)
-{
-    (void)fd;
-    return WASI_BADF;
-}
-
-int32_t __imported_wasi_snapshot_preview1_fd_seek(int32_t fd, int64_t offset, int32_t whence, int32_t out)
-{
-    (void)fd, (void)offset, (void)whence, (void)out;
-    return WASI_BADF;
-}
-
-int32_t __imported_wasi_snapshot_preview1_fd_write(int32_t fd, int32_t parts, int32_t n, int32_t out)
-{
-    (void)fd, (void)parts, (void)n, (void)out;
-    return WASI_BADF;
-}
