@@ -12,6 +12,8 @@
     X(ref)           \
     X(portable)      \
     X(wasm)          \
+    X(neon)          \
+    X(i8mm)          \
     X(avx2)          \
     X(avx512)
 
@@ -87,6 +89,7 @@ cpu_attend_fn cpu_attend_portable;
 void cpu_fill_avx2_float(cpu_kernels *k);
 void cpu_fill_avx512_float(cpu_kernels *k);
 void cpu_fill_wasm_float(cpu_kernels *k);
+void cpu_fill_neon_float(cpu_kernels *k);
 
 /* Does this machine have the path's instructions? */
 #define CPU_DECLARE_HAS(path) bool cpu_has_##path(void);

@@ -23,6 +23,7 @@
  *                  (128, or 0 if vi_byte(v) makes them signed); vi_byte(v)
  *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_mul vf_fma(a, b, c) = a * b + c
  *   vf_int(vi) vf_f16(p) vf_u8(p) vf_i8(p)   from int32, LANES halves, LANES bytes
+ *   OWN_TILES      if defined, panel_store and tile_sums are the ISA file's own, after this one
  */
 #include "cpu/kernels.h"
 
@@ -278,17 +279,28 @@ LANES_INLINE size_t part_bytes(pack_kind kind)
     return part_lines(kind) * (splits(kind) ? 128u : 64u) + 64 + (has_min(kind) ? 64u : 0u);
 }
 
+#ifdef OWN_TILES
+LANES_INLINE void panel_store(uint8_t *part, size_t line, size_t sub, vi v);
+LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, size_t first, const int8_t *q,
+                            size_t q_stride, vi sums[TILE_VECTORS][TILE_TOKENS], int n);
+#else
+/* Register `sub` of a line of a part. */
+LANES_INLINE void panel_store(uint8_t *part, size_t line, size_t sub, vi v)
+{
+    vi_store(part + 64 * line + 4 * LANES * sub, v);
+}
+#endif
+
 LANES_INLINE void unpack_part(pack_kind kind, const uint8_t *w, size_t part, size_t sub, uint8_t *to)
 {
     const size_t b = kind == PACK_Q6_K ? part / 2 : part, lines = part_lines(kind);
     const uint8_t *p = w + head_of(kind) + block_of(kind) * b + 4 * LANES * sub;
-    uint8_t *line = to + 4 * LANES * sub;
-    for (size_t i = 0; i < lines; i++, line += 64) {
+    for (size_t i = 0; i < lines; i++) {
         const int half = kind == PACK_Q6_K ? (int)(part % 2) : (int)(i / 4);
         const vi v = weights(kind, p, (int)(i % 4), half);
-        vi_store(line, splits(kind) ? low(v) : v);
+        panel_store(to, i, sub, splits(kind) ? low(v) : v);
         if (splits(kind))
-            vi_store(line + 64 * lines, high(v));
+            panel_store(to, lines + i, sub, high(v));
     }
     float *scale = (float *)(void *)(to + lines * (splits(kind) ? 128u : 64u)) + LANES * sub;
     vf_store(scale, part_scale(kind, w, part, sub));
@@ -296,6 +308,7 @@ LANES_INLINE void unpack_part(pack_kind kind, const uint8_t *w, size_t part, siz
         vf_store(scale + 16, part_min(kind, w, part, sub));
 }
 
+#ifndef OWN_TILES
 /* Sums of 16 columns, lines first ... first + 3 of a part, for a tile. */
 LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, size_t first, const int8_t *q,
                             size_t q_stride, vi sums[TILE_VECTORS][TILE_TOKENS], int n)
@@ -332,6 +345,7 @@ LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, siz
                 sums[v][t] = vi_add(sums[v][t], vi_left32(acc_sum(r[v][t].high), 4));
         }
 }
+#endif
 
 /* TILE_ROWS rows from row `row` of the panel, n tokens (a constant) from the rows of x. */
 LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size_t row, size_t n_parts,
