@@ -79,12 +79,15 @@ static void *place(guarded *g, int side, size_t bytes)
     return side == FRONT ? g->first : g->first + g->bytes - bytes;
 }
 
+static bool is_pattern(const uint8_t *p, size_t n)
+{
+    return n == 0 || (p[0] == 0xA5 && memcmp(p, p + 1, n - 1) == 0);
+}
+
 static bool untouched(const guarded *g, const void *block, size_t bytes)
 {
-    for (const uint8_t *p = g->first - MARGIN, *b = block; p < g->first + g->bytes + MARGIN; p++)
-        if ((p < b || p >= b + bytes) && *p != 0xA5)
-            return false;
-    return true;
+    const uint8_t *first = g->first - MARGIN, *b = block, *end = g->first + g->bytes + MARGIN;
+    return is_pattern(first, (size_t)(b - first)) && is_pattern(b + bytes, (size_t)(end - b) - bytes);
 }
 
 static guarded mem_packed, mem_w, mem_f, mem_q, mem_d, mem_sums, mem_y, mem_scratch;
@@ -195,9 +198,11 @@ static double true_product(const product *p, size_t r, size_t t, bool int8, doub
     const double *w = p->values + r * cols;
     const float *x = p->x_values + t * cols;
     double sum = 0, all = 0, largest = 0, rounded = 0, inputs = 0;
+    float peak = 0; // of the block of 16
     for (size_t i = 0; i < cols; i++) {
-        float peak = 0;
-        for (size_t j = i / 16 * 16; j < i / 16 * 16 + 16 && j < cols; j++)
+        if (i % 16 == 0)
+            peak = 0;
+        for (size_t j = i; i % 16 == 0 && j < i + 16 && j < cols; j++)
             peak = fmaxf(peak, fabsf(x[j]));
         sum += w[i] * (double)x[i];
         all += fabs(w[i] * (double)x[i]);
