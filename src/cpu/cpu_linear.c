@@ -37,6 +37,7 @@ void cpu_plan_steps(cpu *c)
         s->following = following;
         for (uint32_t j = 0; j < l->n_out; j++) {
             s->packed[j] = cpu_weights_get(c->weights, l->weight[j]);
+            s->wide = (j == 0 || s->wide) && s->packed[j] && c->kernels.wide[s->packed[j]->kind];
             s->int8 |= s->packed[j] || c->kernels.reads_int8[c->graph->tensors[l->weight[j]].format];
         }
         // The rounding of the head's input goes straight into the logits: a quarter of all that
@@ -49,17 +50,13 @@ void cpu_plan_steps(cpu *c)
 
 /* ---- inputs ------------------------------------------------------------------------------------- */
 
-static void make_input(cpu *c, const graph_linear *op, const cpu_step *s, const float *x, float *normed,
-                       int8_t *q, float *d, int32_t *sums)
+static const float *norm_input(cpu *c, const graph_linear *op, const float *x, float *normed)
 {
-    const size_t width = c->graph->values[op->in].width;
-    if (op->norm.kind != GRAPH_NORM_NONE) {
-        c->kernels.norm(&op->norm, cpu_vector(c, op->norm.weight), cpu_vector(c, op->norm.bias), x, normed,
-                        width);
-        x = normed;
-    }
-    if (s->int8) // such formats have rows of whole blocks
-        c->kernels.quantise(x, width, q, d, sums);
+    if (op->norm.kind == GRAPH_NORM_NONE)
+        return x;
+    c->kernels.norm(&op->norm, cpu_vector(c, op->norm.weight), cpu_vector(c, op->norm.bias), x, normed,
+                    c->graph->values[op->in].width);
+    return normed;
 }
 
 /* One token: every thread makes the input for itself, which is cheaper than a barrier. */
@@ -67,11 +64,12 @@ static cpu_rows one_input(cpu *c, const graph_linear *op, const cpu_step *s, siz
 {
     const cpu_thread *t = &c->threads[thread];
     const size_t width = c->graph->values[op->in].width;
-    const float *x = cpu_value(c, op->in, row);
-    make_input(c, op, s, x, t->normed, t->q, t->d, t->sums);
+    const float *x = norm_input(c, op, cpu_value(c, op->in, row), t->normed);
+    if (s->int8) // such formats have rows of whole blocks
+        c->kernels.quantise(x, width, t->q, t->d, t->sums);
     return (cpu_rows){.n_tokens = 1,
                       .cols = width,
-                      .f = op->norm.kind != GRAPH_NORM_NONE ? t->normed : x,
+                      .f = x,
                       .f_stride = width,
                       .q = t->q,
                       .d = t->d,
@@ -95,10 +93,15 @@ static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, s
 {
     const size_t width = c->graph->values[op->in].width;
     const size_t stride = (width + CPU_PAD - 1) / CPU_PAD * CPU_PAD;
+    const bool wide = s->wide && !s->fine && n >= CPU_WIDE_TOKENS;
     for (size_t t = thread; t < n; t += pool_threads(c->pool)) {
         float *normed = c->normed + t * width;
-        make_input(c, op, s, cpu_value(c, op->in, row + t), normed, c->q + t * stride,
-                   c->d + t * (stride / CPU_BLOCK), c->sums + t * (stride / CPU_BLOCK));
+        const float *x = norm_input(c, op, cpu_value(c, op->in, row + t), normed);
+        if (wide)
+            c->kernels.round_wide(x, width, c->wide + t * stride);
+        else if (s->int8) // such formats have rows of whole blocks
+            c->kernels.quantise(x, width, c->q + t * stride, c->d + t * (stride / CPU_BLOCK),
+                                c->sums + t * (stride / CPU_BLOCK));
         if (s->fine && op->norm.kind == GRAPH_NORM_NONE)
             memcpy(normed, cpu_value(c, op->in, row + t), width * sizeof *normed);
         if (s->fine)
@@ -112,7 +115,8 @@ static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, s
                       .q = c->q,
                       .d = c->d,
                       .sums = c->sums,
-                      .q_stride = stride};
+                      .q_stride = stride,
+                      .wide = wide ? c->wide : NULL};
 }
 
 /* ---- chunks ------------------------------------------------------------------------------------- */
@@ -169,6 +173,8 @@ static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t
         c->kernels.matmul[t->format](t, at->row, at->n_rows, x, tile, stride, work);
     else if (x->n_tokens == 1)
         c->kernels.gemv[p->kind](p, group, n_groups, x, tile, next);
+    else if (x->wide)
+        c->kernels.wide[p->kind](p, group, n_groups, x, tile, stride, work);
     else
         c->kernels.gemm[p->kind](p, group, n_groups, x, tile, stride, work);
     const float *b = x->q == c->fine_q ? NULL : cpu_vector(c, op->bias[w]); // once
