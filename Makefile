@@ -239,6 +239,28 @@ test-wasm: wasm $(WASM_TESTS)   ## the WebAssembly builds under Node
 	    $(NODE) --no-warnings $(NODE_RELAXED) tests/wasm_smoke.mjs || bad=1; exit $$bad
 .PHONY: test-wasm
 
+# ---- 64-bit Arm ---------------------------------------------------------------------------------
+# A cross build, linked statically so that it needs no system of its own, run under qemu's user mode as
+# processors with and without the instructions that the kernels use. make arm-tools installs both.
+ARM_CC    ?= aarch64-linux-gnu-gcc
+ARM_AR    ?= aarch64-linux-gnu-ar
+ARM_RUN   ?= qemu-aarch64
+ARM_TESTS := test_cpu test_session test_quant test_model test_repack
+ARM_ARGS  ?=
+
+test-arm:                  ## the kernels for 64-bit Arm under qemu; ARM_ARGS=--model adds a real model
+	+@for tool in $(firstword $(ARM_CC)) $(ARM_AR) $(ARM_RUN); do command -v $$tool >/dev/null || { \
+	    echo "skipped: test-arm: $$tool is missing: make arm-tools"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }; done; \
+	$(MAKE) --no-print-directory arm-programs B=build/arm64 CC='$(ARM_CC)' AR='$(ARM_AR)' WERROR=-Werror \
+	    LIBS='$(LIBS) -static' && \
+	$(PYTHON) tools/test_arm.py --build build/arm64 --run $(ARM_RUN) $(ARM_ARGS)
+
+arm-programs: $(B)/ingle $(ARM_TESTS:%=$(B)/tests/%)
+
+arm-tools:                 ## installs gcc for 64-bit Arm and qemu's user mode (Debian, Ubuntu)
+	@sh tools/install_arm.sh
+.PHONY: test-arm arm-programs arm-tools
+
 # ---- the web ------------------------------------------------------------------------------------
 # The npm package (js/dist), the page (app/dist) and their tests, in Node and in headless Chromium.
 PORT ?= 8080
