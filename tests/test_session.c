@@ -611,7 +611,7 @@ static void memory_is_foretold(void)
     for (uint32_t n_ctx = 16; n_ctx <= 4096; n_ctx *= 4)
         for (uint32_t n_batch = 1; n_batch <= 256; n_batch *= 16) {
             const ingle_session_options opt = {
-                .n_ctx = n_ctx, .n_batch = n_batch, .n_threads = 3, .kv_v = INGLE_KV_Q8_0};
+                .cpu = exact_path(), .n_ctx = n_ctx, .n_batch = n_batch, .n_threads = 3, .kv_v = INGLE_KV_Q8_0};
             ingle_error err;
             CHECK(ingle_session_memory(model, &opt, &memory, &err) == INGLE_OK);
             // 2 layers, one KV head of 64 values: keys of 2 bytes in whole blocks, values of 34 / 32.
