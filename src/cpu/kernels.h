@@ -39,13 +39,14 @@ typedef void cpu_matmul_fn(const graph_tensor *w, size_t row, size_t n_rows, con
 enum { CPU_ROW_SCRATCH = 8 };
 
 /* Products over packed weights (pack.h), groups group ... group + n - 1 of 16 rows.
- * gemv: one token, y [16 n]; `next` is where this thread will read next, for prefetching, or NULL.
+ * `next` is where this thread will read next, for prefetching, or NULL.
+ * gemv: one token, y [16 n].
  * gemm: y[t * y_stride + r]; scratch: 64-byte aligned, CPU_PANEL_BYTES a column of W.
  * Rows beyond the matrix come out as 0. */
 typedef void cpu_gemv_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
                          const uint8_t *next);
 typedef void cpu_gemm_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
-                         size_t y_stride, void *scratch);
+                         size_t y_stride, void *scratch, const uint8_t *next);
 
 enum { CPU_PANEL_BYTES = 64 }; // two groups as bfloat16; bytes with scales and minimums take 40
 

@@ -356,8 +356,9 @@ LANES_INLINE void gemm(pack_kind kind, const cpu_packed *w, size_t group, size_t
         gemv(PACK_##kind, w, group, n, x, y, next);                                                      \
     }                                                                                                    \
     static LANES_TARGET void gemm_##kind(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, \
-                                         float *y, size_t y_stride, void *scratch)                       \
+                                         float *y, size_t y_stride, void *scratch, const uint8_t *next)  \
     {                                                                                                    \
+        (void)next;                                                                                      \
         gemm(PACK_##kind, w, group, n, x, y, y_stride, scratch);                                         \
     }
 PACK_KINDS(LANES_KERNELS)
