@@ -245,7 +245,7 @@ test-wasm: wasm $(WASM_TESTS)   ## the WebAssembly builds under Node
 ARM_CC    ?= aarch64-linux-gnu-gcc
 ARM_AR    ?= aarch64-linux-gnu-ar
 ARM_RUN   ?= qemu-aarch64
-ARM_TESTS := test_cpu test_session test_quant test_model test_repack
+ARM_TESTS := test_cpu test_session test_quant test_model
 ARM_ARGS  ?=
 
 test-arm:                  ## the kernels for 64-bit Arm under qemu; ARM_ARGS=--model adds a real model

@@ -197,18 +197,21 @@ static double true_product(const product *p, size_t r, size_t t, bool int8, doub
     const size_t cols = p->x.cols;
     const double *w = p->values + r * cols;
     const float *x = p->x_values + t * cols;
-    double sum = 0, all = 0, largest = 0, rounded = 0, inputs = 0;
-    float peak = 0; // of the block of 16
+    double sum = 0, all = 0, largest = 0, rounded = 0, inputs = 0, step = 0;
+    float peak = 0;
     for (size_t i = 0; i < cols; i++) {
-        if (i % 16 == 0)
+        if (i % 16 == 0) { // a block of inputs
             peak = 0;
-        for (size_t j = i; i % 16 == 0 && j < i + 16 && j < cols; j++)
-            peak = fmaxf(peak, fabsf(x[j]));
-        sum += w[i] * (double)x[i];
-        all += fabs(w[i] * (double)x[i]);
-        largest = fmax(largest, fabs(w[i]));
-        // The scale and the division are floats too, hence a little over a half.
-        rounded += fabs(w[i]) * fmax((double)peak / 127 * (0.5 + 260 * U), 127 * (double)FLT_MIN);
+            for (size_t j = i; j < i + 16 && j < cols; j++)
+                peak = fmaxf(peak, fabsf(x[j]));
+            // The scale and the division are floats too, hence a little over a half.
+            step = fmax((double)peak / 127 * (0.5 + 260 * U), 127 * (double)FLT_MIN);
+        }
+        const double size = fabs(w[i]), term = w[i] * (double)x[i];
+        sum += term;
+        all += fabs(term);
+        largest = size > largest ? size : largest;
+        rounded += size * step;
         inputs += (double)peak;
     }
     const double n = (double)cols;
