@@ -119,6 +119,17 @@ static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, s
                       .wide = wide ? c->wide : NULL};
 }
 
+/* What rounding left over of x, as rows of its own. */
+static cpu_rows fine_input(const cpu *c, const cpu_rows *x)
+{
+    return (cpu_rows){.n_tokens = x->n_tokens,
+                      .cols = x->cols,
+                      .q = c->fine_q,
+                      .d = c->fine_d,
+                      .sums = c->fine_sums,
+                      .q_stride = x->q_stride};
+}
+
 /* ---- chunks ------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -185,16 +196,13 @@ static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t
                 tile[i * stride + r] += b[at->row + r];
 }
 
-/* The same rows times what the input's rounding left over. */
-static void add_fine(cpu *c, const graph_linear *op, const cpu_step *s, const chunk *at, const cpu_rows *x,
+/* The same rows times what the input's rounding left over, where the kernel did not see to it. */
+static void add_rest(cpu *c, const graph_linear *op, const cpu_step *s, const chunk *at, const cpu_rows *x,
                      float *tile, size_t stride, uint32_t thread)
 {
+    const cpu_rows rest = fine_input(c, x);
     float *more = tile + stride * x->n_tokens;
-    cpu_rows fine = *x;
-    fine.q = c->fine_q;
-    fine.d = c->fine_d;
-    fine.sums = c->fine_sums;
-    multiply(c, op, s, at->out, at, &fine, more, stride, NULL, thread);
+    multiply(c, op, s, at->out, at, &rest, more, stride, NULL, thread);
     for (size_t t = 0; t < x->n_tokens; t++)
         for (size_t r = 0; r < at->n_rows; r++)
             tile[t * stride + r] += more[t * stride + r];
@@ -209,8 +217,8 @@ static void run_chunk(cpu *c, const graph_linear *op, const cpu_step *s, const c
              thread);
     if (s->gated)
         multiply(c, op, s, 1, at, x, up, stride, next, thread);
-    if (s->fine)
-        add_fine(c, op, s, at, x, tile, stride, thread);
+    if (s->fine && !x->rest)
+        add_rest(c, op, s, at, x, tile, stride, thread);
     for (size_t t = 0; t < x->n_tokens; t++) {
         const float *from = tile + t * stride;
         float *to = out + t * out_width + at->row;
@@ -228,8 +236,10 @@ void cpu_linear(cpu *c, const graph_op *o, size_t row, size_t n, float *logits, 
 {
     const graph_linear *op = &o->u.linear;
     const cpu_step *s = &c->steps[o - c->graph->ops];
-    const cpu_rows x = n == 1 && !s->fine ? one_input(c, op, s, row, thread)
-                                          : many_inputs(c, op, s, row, n, thread);
+    cpu_rows x = n == 1 && !s->fine ? one_input(c, op, s, row, thread) : many_inputs(c, op, s, row, n, thread);
+    const cpu_rows rest = fine_input(c, &x);
+    if (n == 1 && s->fine && s->packed[0])
+        x.rest = &rest;
     const size_t rows = n == 1 ? s->one_rows : CPU_MANY_ROWS, n_chunks = count_chunks(c, op, s, rows);
     size_t i, next;
     bool more = pool_take(c->pool, thread, n_chunks, &i);

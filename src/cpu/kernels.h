@@ -20,7 +20,9 @@
 
 /* The inputs of a linear: n_tokens rows of `cols` values, as floats and, if the kernel asks for
  * them, as int8 in blocks of 16 with their scales and sums (see quant_activations). */
-typedef struct {
+typedef struct cpu_rows cpu_rows;
+
+struct cpu_rows {
     size_t n_tokens, cols;
     const float *f;      // [n_tokens][f_stride]
     size_t f_stride;
@@ -29,7 +31,8 @@ typedef struct {
     const int32_t *sums; // the same
     size_t q_stride;
     const uint16_t *wide; // bfloat16 [n_tokens rounded up to CPU_WIDE_TOKENS][q_stride], or NULL
-} cpu_rows;
+    const cpu_rows *rest; // one token: what rounding left over, as int8 again, to be added; or NULL
+};
 
 /* y[t * y_stride + r] = W[row + r, :] . x[t, :] for r < n_rows and all tokens.
  * scratch: 64-byte aligned, CPU_ROW_SCRATCH bytes a column of W. */

@@ -21,7 +21,7 @@
  *                  acc_sum_byte(acc) gives the sums (the same as acc_dot and acc_sum, or another way)
  *   BYTE_ZERO      what bytes of Q8_0 and IQ4_NL stand above their value when acc_dot_byte sees them
  *                  (128, or 0 if vi_byte(v) makes them signed); vi_byte(v)
- *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_mul vf_fma(a, b, c) = a * b + c
+ *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_add vf_mul vf_fma(a, b, c) = a * b + c
  *   vf_int(vi) vf_f16(p) vf_u8(p) vf_i8(p)   from int32, LANES halves, LANES bytes
  *   OWN_TILES      if defined, panel_store and tile_sums are the ISA file's own, after this one
  */
@@ -159,19 +159,21 @@ LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t
     const uint8_t *p = w->data + group * w->group_bytes, *end = p + n_groups * w->group_bytes;
     ahead a = {p + PREFETCH_BYTES, end, next ? next : end};
     for (size_t g = 0; g < n_groups; g++) {
-        vf f[SUBS];
+        vf f[2][SUBS];
         for (size_t sub = 0; sub < SUBS; sub++)
-            f[sub] = vf_zero();
+            f[0][sub] = f[1][sub] = vf_zero();
         for (size_t u = 0; u < w->n_units; u++, p += w->unit_bytes) {
             prefetch(&a, w->unit_bytes);
-            const size_t first = u * blocks;
-            for (size_t b = 0; b < blocks && (is_super(kind) || first + b < n_blocks); b++)
+            const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
+            int pass = 0;
+            for (const cpu_rows *q = x; q; q = q->rest, pass++)
+                for (size_t b = 0; b < blocks && b < left; b++)
 #pragma GCC unroll 4
-                for (size_t sub = 0; sub < SUBS; sub++)
-                    f[sub] = add_block(kind, p, x, b, first + b, sub, f[sub]);
+                    for (size_t sub = 0; sub < SUBS; sub++)
+                        f[pass][sub] = add_block(kind, p, q, b, first + b, sub, f[pass][sub]);
         }
         for (size_t sub = 0; sub < SUBS; sub++)
-            vf_store(y + 16 * g + LANES * sub, f[sub]);
+            vf_store(y + 16 * g + LANES * sub, x->rest ? vf_add(f[0][sub], f[1][sub]) : f[0][sub]);
     }
 }
 
