@@ -322,7 +322,7 @@ LANES_INLINE void lone_group(pack_kind kind, const uint8_t *panel, size_t stride
                              const cpu_rows *x, float *y, size_t y_stride)
 {
     for (size_t t = 0; t < x->n_tokens; t++) {
-        float both[TILE_ROWS];
+        float both[PANEL_GROUPS * PACK_ROWS];
         tile(kind, panel, stride, 0, n_parts, x, t, both, 0, 1);
         memcpy(y + t * y_stride, both, PACK_ROWS * sizeof *both);
     }
