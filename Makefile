@@ -259,3 +259,16 @@ js/node_modules/.package-lock.json: js/package.json js/package-lock.json
 test-web: all web-build    ## tests of the package and the page; the last line is the total
 	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/run.mjs
 .PHONY: web web-build test-web
+
+# ---- benchmarks ---------------------------------------------------------------------------------
+# ingle beside other engines, on the same files (docs/benchmarks.md). They are packages of bench/
+# alone, for Linux on x86-64; nothing of them is built, tested or published with ingle.
+ARGS ?=
+
+bench-peers: all web-build bench/node_modules/.package-lock.json ## beside llama.cpp and wllama: ARGS=--quick, --native, --browser, ..
+	@$(PYTHON) tools/get_model.py >/dev/null || echo "bench: no real model was fetched; random weights stand in"
+	@$(NODE) bench/peers.mjs $(ARGS)
+
+bench/node_modules/.package-lock.json: bench/package.json bench/package-lock.json
+	@cd bench && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+.PHONY: bench-peers
