@@ -269,6 +269,8 @@ bench-peers: all web-build bench/node_modules/.package-lock.json ## beside llama
 	@$(PYTHON) tools/get_model.py >/dev/null || echo "bench: no real model was fetched; random weights stand in"
 	@$(NODE) bench/peers.mjs $(ARGS)
 
+# Not npm ci: it wants node-llama-cpp's programs for every other system, too, to be in the lock file.
 bench/node_modules/.package-lock.json: bench/package.json bench/package-lock.json
-	@cd bench && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+	@command -v npm >/dev/null || { echo "bench: Node.js (20 or later) with npm is missing"; exit 1; }
+	@cd bench && npm install --no-save --ignore-scripts --omit=optional --loglevel=error && touch node_modules/.package-lock.json
 .PHONY: bench-peers
