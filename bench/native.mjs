@@ -1,5 +1,6 @@
 // The engines measured natively: a process each time, so that nothing of the other is alive.
 import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -34,5 +35,12 @@ async function llama(file, job) {
   return JSON.parse(await output(process.execPath, ['bench/llama_native.mjs', file, JSON.stringify(job)]))
 }
 
-/** name -> measure(file, job): { rates: { test: [tokens a second] }, detail } */
-export const NATIVE = { 'ingle': ingle, 'llama.cpp': llama }
+const hasAmx = existsSync('/proc/cpuinfo') && /\bamx_int8\b/.test(readFileSync('/proc/cpuinfo', 'utf8'))
+
+/** name -> measure(file, job): { rates: { test: [tokens a second] }, detail }. Where the processor has
+ * matrix units (AMX), llama.cpp is also measured as it runs on those without. */
+export const NATIVE = {
+  'ingle': ingle,
+  'llama.cpp': llama,
+  ...hasAmx ? { 'llama.cpp without AMX': (file, job) => llama(file, { ...job, amx: false }) } : {},
+}

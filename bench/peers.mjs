@@ -3,6 +3,10 @@
 //     make bench-peers                      everything (about an hour on two cores)
 //     make bench-peers ARGS=--quick         Q4_0, three rounds, without wllama 3
 //     make bench-peers ARGS='--native --files q4_0,q8_0 --threads 1 --rounds 7'
+//     --native --browser --first --crowd    only these parts: speed natively, in Chromium, load() to the
+//                                           first token, more threads than cores
+//     --engines 'llama.cpp,wllama 2.3.1'    only these beside ingle
+//     --prompts 128,512 --generate 64 --json FILE
 //
 // Each round measures every engine once, in turn, and the next round in the opposite order; the
 // median over rounds counts. Prints progress on stderr, the table on stdout; everything that was
@@ -34,7 +38,7 @@ function readOptions() {
     native: all || !!v.native, browser: all || !!v.browser, first: all || !!v.first, crowd: all || !!v.crowd,
     files: list(v.files ?? (v.quick ? 'q4_0' : TYPES.join())), threads: list(v.threads).map(Number),
     rounds: Number(v.rounds ?? (v.quick ? 3 : 5)), prompts: list(v.prompts).map(Number), generate: Number(v.generate),
-    engine: name => !/3\.8/.test(name) || !v.quick ? !v.engines || name.startsWith('ingle') || list(v.engines).includes(name) : false,
+    engine: name => name.startsWith('ingle') || (v.engines ? list(v.engines).includes(name) : !v.quick || name !== 'wllama 3.8.1'),
     json: v.json ?? `${TOP}build/bench/peers.json`,
   }
 }
