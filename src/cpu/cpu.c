@@ -25,18 +25,24 @@ static size_t q_stride(const graph *g)
     return (size_t)(g->in_width + CPU_PAD - 1) / CPU_PAD * CPU_PAD;
 }
 
-/* Attention's scores, or a panel, which is larger than a row's unpacking. */
+/* Attention's, or a panel's, which is larger than a row's unpacking. */
 static size_t work_bytes(const graph *g, const cpu_options *opt)
 {
     const size_t group = g->sizes.n_heads / g->sizes.n_kv_heads;
-    const size_t scores = size_mul(size_add(size_mul(group, opt->n_ctx), g->sizes.d_head), sizeof(float));
-    const size_t row = size_mul(q_stride(g), (size_t)CPU_PANEL_BYTES);
-    return row > scores ? row : scores;
+    const size_t attention = size_mul(cpu_attend_scratch(group, g->sizes.d_head, opt->n_ctx), sizeof(float));
+    const size_t panel = size_mul(q_stride(g), (size_t)CPU_PANEL_BYTES);
+    return panel > attention ? panel : attention;
+}
+
+/* Kernels on bfloat16 work in whole blocks of tokens. */
+static size_t wide_tokens(size_t n)
+{
+    return (n + CPU_WIDE_TOKENS - 1) / CPU_WIDE_TOKENS * CPU_WIDE_TOKENS;
 }
 
 static void lay_out_thread(cpu_thread *t, const graph *g, const cpu_options *opt, uint8_t *base, size_t *at)
 {
-    const size_t many = size_mul(CPU_MANY_ROWS, opt->n_batch), stride = q_stride(g);
+    const size_t many = size_mul(CPU_MANY_ROWS, wide_tokens(opt->n_batch)), stride = q_stride(g);
     t->tile = carve(base, at, size_mul(2 * sizeof(float), many > CPU_ONE_ROWS ? many : CPU_ONE_ROWS));
     t->normed = carve(base, at, (size_t)g->in_width * sizeof(float));
     t->q = carve(base, at, stride);
@@ -54,6 +60,8 @@ static size_t lay_out(cpu *c, const graph *g, const cpu_options *opt, uint8_t *b
     c->q = carve(base, &at, size_mul(n, stride));
     c->d = carve(base, &at, size_mul(size_mul(n, stride / CPU_BLOCK), sizeof(float)));
     c->sums = carve(base, &at, size_mul(size_mul(n, stride / CPU_BLOCK), sizeof(int32_t)));
+    if (c->kernels.round_wide)
+        c->wide = carve(base, &at, size_mul(size_mul(wide_tokens(n), stride), sizeof *c->wide));
     c->fine_q = carve(base, &at, size_mul(CPU_HEAD_ROWS, stride));
     c->fine_d = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(float), stride / CPU_BLOCK));
     c->fine_sums = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(int32_t), stride / CPU_BLOCK));
@@ -109,7 +117,7 @@ static ingle_status cache_row(const graph *g, uint32_t format, size_t *head, siz
 
 static size_t kv_bytes(const cpu *c, const graph *g, const cpu_options *opt)
 {
-    return size_mul(size_mul(size_add(c->k_row, c->v_row), opt->n_ctx), g->sizes.n_layers);
+    return size_mul(size_add(size_mul(c->k_row, c->k_ctx), size_mul(c->v_row, opt->n_ctx)), g->sizes.n_layers);
 }
 
 /* Everything but allocating; c is zeroed. */
@@ -124,6 +132,8 @@ static ingle_status prepare(cpu *c, const graph *g, const cpu_options *opt, ingl
         status = cache_row(g, opt->k_format, &c->k_head, &c->k_row, err);
     if (status == INGLE_OK)
         status = cache_row(g, opt->v_format, &c->v_head, &c->v_row, err);
+    c->k_tiled = c->kernels.tiles_keys && opt->k_format == QUANT_F16 && g->sizes.d_head % 16 == 0;
+    c->k_ctx = c->k_tiled ? size_add(opt->n_ctx, CPU_KEY_BLOCK - 1) / CPU_KEY_BLOCK * CPU_KEY_BLOCK : opt->n_ctx;
     for (size_t i = 0; status == INGLE_OK && i < g->n_tensors; i++)
         if (!c->kernels.matmul[g->tensors[i].format])
             status = error_set(err, INGLE_ERR_UNSUPPORTED, "tensor %.100s: no CPU kernel for %s",

@@ -25,6 +25,7 @@ typedef struct {
 typedef struct {
     const cpu_packed *packed[GRAPH_MAX_OUT]; // NULL: as in the file
     bool int8;         // some weight reads int8 inputs
+    bool wide;         // all weights have kernels for bfloat16 inputs
     bool fine;         // the head: what rounding left over is multiplied too
     bool gated;        // output 0 is made of weights 0 and 1
     uint32_t n_out;    // outputs with rows of their own: 1 if gated
@@ -58,6 +59,7 @@ struct cpu {
     int8_t *q;      // [n_batch][in_width rounded up to 32]
     float *d;       // [n_batch][q_stride / 16]
     int32_t *sums;  // the same
+    uint16_t *wide; // [n_batch rounded up to CPU_WIDE_TOKENS][q_stride], if some kernel reads it
     int8_t *fine_q; // [CPU_HEAD_ROWS][q_stride]: what q left over, as int8 again
     float *fine_d;
     int32_t *fine_sums;
@@ -66,6 +68,8 @@ struct cpu {
     cpu_rope_table ropes[CPU_MAX_ROPES];
     size_t n_ropes;
     size_t k_row, v_row, k_head, v_head;
+    bool k_tiled; // see cpu_cache
+    size_t k_ctx; // positions that a layer's keys have room for
 
     // the run in hand
     const int32_t *ids;

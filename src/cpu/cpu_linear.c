@@ -1,9 +1,9 @@
-/* Products: inputs normed and rounded to int8, rows handed out by ticket, epilogues. A thread draws
- * its next ticket before it computes the one in hand, so that the kernel can fetch those weights
+/* Products: inputs normed and rounded to int8, rows handed out in chunks, epilogues. A thread takes
+ * its next chunk before it computes the one in hand, so that the kernel can fetch those weights
  * ahead while it ends. */
 #include "cpu/cpu_impl.h"
 
-/* What one ticket reads while one token is computed: long enough for prefetching to run, short
+/* What one chunk reads while one token is computed: long enough for prefetching to run, short
  * enough to share out evenly. Matrices of many megabytes take larger ones. */
 enum { CHUNK_BYTES = 24 * 1024, MAX_CHUNK_BYTES = 160 * 1024, CHUNKS_A_THREAD = 16 };
 
@@ -37,6 +37,7 @@ void cpu_plan_steps(cpu *c)
         s->following = following;
         for (uint32_t j = 0; j < l->n_out; j++) {
             s->packed[j] = cpu_weights_get(c->weights, l->weight[j]);
+            s->wide = (j == 0 || s->wide) && s->packed[j] && c->kernels.wide[s->packed[j]->kind];
             s->int8 |= s->packed[j] || c->kernels.reads_int8[c->graph->tensors[l->weight[j]].format];
         }
         // The rounding of the head's input goes straight into the logits: a quarter of all that
@@ -49,17 +50,13 @@ void cpu_plan_steps(cpu *c)
 
 /* ---- inputs ------------------------------------------------------------------------------------- */
 
-static void make_input(cpu *c, const graph_linear *op, const cpu_step *s, const float *x, float *normed,
-                       int8_t *q, float *d, int32_t *sums)
+static const float *norm_input(cpu *c, const graph_linear *op, const float *x, float *normed)
 {
-    const size_t width = c->graph->values[op->in].width;
-    if (op->norm.kind != GRAPH_NORM_NONE) {
-        c->kernels.norm(&op->norm, cpu_vector(c, op->norm.weight), cpu_vector(c, op->norm.bias), x, normed,
-                        width);
-        x = normed;
-    }
-    if (s->int8) // such formats have rows of whole blocks
-        c->kernels.quantise(x, width, q, d, sums);
+    if (op->norm.kind == GRAPH_NORM_NONE)
+        return x;
+    c->kernels.norm(&op->norm, cpu_vector(c, op->norm.weight), cpu_vector(c, op->norm.bias), x, normed,
+                    c->graph->values[op->in].width);
+    return normed;
 }
 
 /* One token: every thread makes the input for itself, which is cheaper than a barrier. */
@@ -67,11 +64,12 @@ static cpu_rows one_input(cpu *c, const graph_linear *op, const cpu_step *s, siz
 {
     const cpu_thread *t = &c->threads[thread];
     const size_t width = c->graph->values[op->in].width;
-    const float *x = cpu_value(c, op->in, row);
-    make_input(c, op, s, x, t->normed, t->q, t->d, t->sums);
+    const float *x = norm_input(c, op, cpu_value(c, op->in, row), t->normed);
+    if (s->int8) // such formats have rows of whole blocks
+        c->kernels.quantise(x, width, t->q, t->d, t->sums);
     return (cpu_rows){.n_tokens = 1,
                       .cols = width,
-                      .f = op->norm.kind != GRAPH_NORM_NONE ? t->normed : x,
+                      .f = x,
                       .f_stride = width,
                       .q = t->q,
                       .d = t->d,
@@ -95,10 +93,15 @@ static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, s
 {
     const size_t width = c->graph->values[op->in].width;
     const size_t stride = (width + CPU_PAD - 1) / CPU_PAD * CPU_PAD;
+    const bool wide = s->wide && !s->fine && n >= CPU_WIDE_TOKENS;
     for (size_t t = thread; t < n; t += pool_threads(c->pool)) {
         float *normed = c->normed + t * width;
-        make_input(c, op, s, cpu_value(c, op->in, row + t), normed, c->q + t * stride,
-                   c->d + t * (stride / CPU_BLOCK), c->sums + t * (stride / CPU_BLOCK));
+        const float *x = norm_input(c, op, cpu_value(c, op->in, row + t), normed);
+        if (wide)
+            c->kernels.round_wide(x, width, c->wide + t * stride);
+        else if (s->int8) // such formats have rows of whole blocks
+            c->kernels.quantise(x, width, c->q + t * stride, c->d + t * (stride / CPU_BLOCK),
+                                c->sums + t * (stride / CPU_BLOCK));
         if (s->fine && op->norm.kind == GRAPH_NORM_NONE)
             memcpy(normed, cpu_value(c, op->in, row + t), width * sizeof *normed);
         if (s->fine)
@@ -112,7 +115,8 @@ static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, s
                       .q = c->q,
                       .d = c->d,
                       .sums = c->sums,
-                      .q_stride = stride};
+                      .q_stride = stride,
+                      .wide = wide ? c->wide : NULL};
 }
 
 /* ---- chunks ------------------------------------------------------------------------------------- */
@@ -122,19 +126,23 @@ typedef struct {
     size_t row, n_rows;
 } chunk;
 
-/* Chunk number i over all outputs, each cut into pieces of `rows`; false beyond the last. */
-static bool find_chunk(const cpu *c, const graph_linear *op, const cpu_step *s, size_t rows, size_t i, chunk *at)
+/* How many chunks all outputs have, each cut into pieces of `rows`. */
+static size_t count_chunks(const cpu *c, const graph_linear *op, const cpu_step *s, size_t rows)
 {
-    for (uint32_t out = 0; out < s->n_out; out++) {
-        const size_t width = c->graph->values[op->out[out]].width, n = (width + rows - 1) / rows;
-        if (i < n) {
-            const size_t row = i * rows;
-            *at = (chunk){out, row, width - row < rows ? width - row : rows};
-            return true;
-        }
+    size_t n = 0;
+    for (uint32_t out = 0; out < s->n_out; out++)
+        n += (c->graph->values[op->out[out]].width + rows - 1) / rows;
+    return n;
+}
+
+static chunk find_chunk(const cpu *c, const graph_linear *op, size_t rows, size_t i)
+{
+    for (uint32_t out = 0;; out++) {
+        const size_t width = c->graph->values[op->out[out]].width, n = (width + rows - 1) / rows, row = i * rows;
+        if (i < n)
+            return (chunk){out, row, width - row < rows ? width - row : rows};
         i -= n;
     }
-    return false;
 }
 
 static const uint8_t *chunk_data(const cpu_packed *p, size_t row)
@@ -142,19 +150,16 @@ static const uint8_t *chunk_data(const cpu_packed *p, size_t row)
     return p ? p->data + row / PACK_ROWS * p->group_bytes : NULL;
 }
 
-/* What this thread will read after chunk `i`: its next chunk, or where it is likely to begin in the
- * following linear. */
-static const uint8_t *read_next(const cpu *c, const graph_linear *op, const cpu_step *s, size_t i, uint32_t thread)
+/* Where this thread will begin in the linear after this one, most likely. */
+static const uint8_t *read_following(const cpu *c, const cpu_step *s, bool one, uint32_t thread)
 {
-    chunk at;
-    if (find_chunk(c, op, s, s->one_rows, i, &at))
-        return chunk_data(s->packed[at.out], at.row);
     if (!s->following)
         return NULL;
+    const graph_linear *op = &s->following->u.linear;
     const cpu_step *f = &c->steps[s->following - c->graph->ops];
-    return find_chunk(c, &s->following->u.linear, f, f->one_rows, thread, &at)
-               ? chunk_data(f->packed[at.out], at.row)
-               : NULL;
+    const size_t rows = one ? f->one_rows : CPU_MANY_ROWS, n = count_chunks(c, op, f, rows);
+    const chunk at = find_chunk(c, op, rows, n * thread / pool_threads(c->pool));
+    return chunk_data(f->packed[at.out], at.row);
 }
 
 /* Rows of weight w for all tokens into tile[t * stride + r], bias added. */
@@ -169,8 +174,10 @@ static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t
         c->kernels.matmul[t->format](t, at->row, at->n_rows, x, tile, stride, work);
     else if (x->n_tokens == 1)
         c->kernels.gemv[p->kind](p, group, n_groups, x, tile, next);
+    else if (x->wide)
+        c->kernels.wide[p->kind](p, group, n_groups, x, tile, stride, work, next);
     else
-        c->kernels.gemm[p->kind](p, group, n_groups, x, tile, stride, work);
+        c->kernels.gemm[p->kind](p, group, n_groups, x, tile, stride, work, next);
     const float *b = x->q == c->fine_q ? NULL : cpu_vector(c, op->bias[w]); // once
     if (b)
         for (size_t i = 0; i < x->n_tokens; i++)
@@ -223,14 +230,21 @@ void cpu_linear(cpu *c, const graph_op *o, size_t row, size_t n, float *logits, 
     const cpu_step *s = &c->steps[o - c->graph->ops];
     const cpu_rows x = n == 1 && !s->fine ? one_input(c, op, s, row, thread)
                                           : many_inputs(c, op, s, row, n, thread);
-    const size_t rows = n == 1 ? s->one_rows : CPU_MANY_ROWS;
-    chunk at;
-    for (size_t i = pool_ticket(c->pool); find_chunk(c, op, s, rows, i, &at);) {
-        const size_t next = pool_ticket(c->pool);
-        const uint8_t *ahead = n == 1 ? read_next(c, op, s, next, thread) : NULL;
+    const size_t rows = n == 1 ? s->one_rows : CPU_MANY_ROWS, n_chunks = count_chunks(c, op, s, rows);
+    size_t i, next;
+    bool more = pool_take(c->pool, thread, n_chunks, &i);
+    for (; more; i = next) {
+        const chunk at = find_chunk(c, op, rows, i);
         float *out = logits ? logits : cpu_value(c, op->out[at.out], row);
+        const uint8_t *ahead;
+        more = pool_take(c->pool, thread, n_chunks, &next);
+        if (more) {
+            const chunk then = find_chunk(c, op, rows, next);
+            ahead = chunk_data(s->packed[then.out], then.row);
+        } else {
+            ahead = read_following(c, s, n == 1, thread);
+        }
         run_chunk(c, op, s, &at, &x, out, c->graph->values[op->out[at.out]].width, rows, ahead, thread);
-        i = next;
     }
     pool_barrier(c->pool);
 }

@@ -67,49 +67,63 @@ static void turn_heads(cpu *c, const graph_rope_kv *op, graph_weight norm, float
 
 static uint8_t *cache_of(const cpu *c, uint32_t layer, bool v)
 {
-    const size_t n_ctx = c->opt.n_ctx;
-    return c->kv + layer * (c->k_row + c->v_row) * n_ctx + (v ? c->k_row * n_ctx : 0);
+    const size_t k_bytes = c->k_row * c->k_ctx;
+    return c->kv + layer * (k_bytes + c->v_row * c->opt.n_ctx) + (v ? k_bytes : 0);
+}
+
+/* A position's keys into its tiles: every value goes into a column. */
+static void put_tiled(const cpu *c, const uint16_t *row, size_t n, size_t position, uint8_t *cache)
+{
+    uint16_t *to = (uint16_t *)(void *)(cache + position / 16 * 16 * c->k_row) + position % 16;
+    for (size_t i = 0; i < n; i++)
+        to[16 * i] = row[i];
 }
 
 void cpu_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread)
 {
     const graph_sizes *s = &c->graph->sizes;
     const size_t d_kv = (size_t)s->n_kv_heads * s->d_head;
+    uint8_t *keys = cache_of(c, op->layer, false), *values = cache_of(c, op->layer, true);
     for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
+        const size_t position = c->first + t;
         float *k = cpu_value(c, op->k, t);
+        uint8_t *row = c->k_tiled ? c->threads[thread].work : keys + position * c->k_row;
         turn_heads(c, op, op->q_norm, cpu_value(c, op->q, t), s->n_heads, t);
         turn_heads(c, op, op->k_norm, k, s->n_kv_heads, t);
-        quant_find(c->opt.k_format)
-            ->quantize(k, cache_of(c, op->layer, false) + (c->first + t) * c->k_row, d_kv);
-        quant_find(c->opt.v_format)
-            ->quantize(cpu_value(c, op->v, t), cache_of(c, op->layer, true) + (c->first + t) * c->v_row,
-                       d_kv);
+        quant_find(c->opt.k_format)->quantize(k, row, d_kv);
+        if (c->k_tiled)
+            put_tiled(c, (const uint16_t *)(const void *)row, d_kv, position, keys);
+        quant_find(c->opt.v_format)->quantize(cpu_value(c, op->v, t), values + position * c->v_row, d_kv);
     }
     pool_barrier(c->pool);
 }
 
+/* A piece is a few tokens' queries of one group of heads; the last tokens see most and go first. */
 void cpu_attend(cpu *c, const graph_attend *op, uint32_t thread)
 {
     const graph_sizes *s = &c->graph->sizes;
-    const size_t group = s->n_heads / s->n_kv_heads, n_items = c->n * s->n_kv_heads;
+    const size_t group = s->n_heads / s->n_kv_heads, stride = c->graph->values[op->q].width;
+    const size_t step = group < CPU_ATTEND_ROWS ? CPU_ATTEND_ROWS / group : 1;
+    const size_t n_steps = (c->n + step - 1) / step, n_items = n_steps * s->n_kv_heads;
     const cpu_cache cache = {.k = cache_of(c, op->layer, false),
                              .v = cache_of(c, op->layer, true),
                              .k_row = c->k_row,
                              .v_row = c->v_row,
                              .k_head = c->k_head,
                              .v_head = c->v_head,
+                             .k_tiled = c->k_tiled,
                              .k_format = quant_find(c->opt.k_format),
                              .v_format = quant_find(c->opt.v_format),
                              .n_heads = s->n_heads,
                              .n_kv_heads = s->n_kv_heads,
                              .d_head = s->d_head,
+                             .window = op->window,
                              .scale = op->scale};
-    for (size_t item; (item = pool_ticket(c->pool)) < n_items;) {
-        const size_t t = item / s->n_kv_heads, last = c->first + t;
+    for (size_t item; pool_take(c->pool, thread, n_items, &item);) {
+        const size_t t = (n_steps - 1 - item / s->n_kv_heads) * step, n = c->n - t < step ? c->n - t : step;
         const uint32_t kv_head = (uint32_t)(item % s->n_kv_heads);
-        const size_t begin = op->window && last + 1 > op->window ? last + 1 - op->window : 0;
         const size_t at = kv_head * group * s->d_head;
-        c->kernels.attend(&cache, kv_head, cpu_value(c, op->q, t) + at, begin, last,
+        c->kernels.attend(&cache, kv_head, cpu_value(c, op->q, t) + at, stride, n, c->first + t,
                           cpu_value(c, op->out, t) + at, c->threads[thread].work);
     }
     pool_barrier(c->pool);

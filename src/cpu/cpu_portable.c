@@ -270,8 +270,8 @@ static void norm(const graph_norm *n, const float *weight, const float *bias, co
 }
 
 /* The heads of a group share each key and value, which is dequantised once. */
-void cpu_attend_portable(const cpu_cache *c, uint32_t kv_head, const float *q, size_t first, size_t last,
-                   float *out, float *scratch)
+static void attend_one(const cpu_cache *c, uint32_t kv_head, const float *q, size_t first, size_t last, float *out,
+                       float *scratch)
 {
     const size_t group = c->n_heads / c->n_kv_heads, d = c->d_head, n = last - first + 1;
     float *row = scratch, *scores = scratch + d; // scores [group][n]
@@ -301,6 +301,15 @@ void cpu_attend_portable(const cpu_cache *c, uint32_t kv_head, const float *q, s
             for (size_t i = 0; i < d; i++)
                 out[h * d + i] += p * row[i];
         }
+    }
+}
+
+void cpu_attend_portable(const cpu_cache *c, uint32_t kv_head, const float *q, size_t stride, size_t n_tokens,
+                         size_t position, float *out, float *scratch)
+{
+    for (size_t t = 0; t < n_tokens; t++, q += stride, out += stride) {
+        const size_t last = position + t, first = c->window && last + 1 > c->window ? last + 1 - c->window : 0;
+        attend_one(c, kv_head, q, first, last, out, scratch);
     }
 }
 

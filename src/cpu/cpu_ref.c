@@ -58,8 +58,8 @@ static void ref_rotate(const graph_rope *r, const float *cos_sin, float *x)
     }
 }
 
-static void ref_attend(const cpu_cache *c, uint32_t kv_head, const float *q, size_t first,
-                       size_t last, float *out, float *scratch)
+static void attend_one(const cpu_cache *c, uint32_t kv_head, const float *q, size_t first, size_t last, float *out,
+                       float *scratch)
 {
     const size_t group = c->n_heads / c->n_kv_heads, d = c->d_head, n = last - first + 1;
     float *row = scratch, *score = scratch + d;
@@ -83,6 +83,15 @@ static void ref_attend(const cpu_cache *c, uint32_t kv_head, const float *q, siz
             for (size_t i = 0; i < d; i++)
                 out[h * d + i] += (float)((double)score[j] / total) * row[i];
         }
+    }
+}
+
+static void ref_attend(const cpu_cache *c, uint32_t kv_head, const float *q, size_t stride, size_t n_tokens,
+                       size_t position, float *out, float *scratch)
+{
+    for (size_t t = 0; t < n_tokens; t++, q += stride, out += stride) {
+        const size_t last = position + t, first = c->window && last + 1 > c->window ? last + 1 - c->window : 0;
+        attend_one(c, kv_head, q, first, last, out, scratch);
     }
 }
 

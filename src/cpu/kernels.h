@@ -13,7 +13,8 @@
     X(portable)      \
     X(wasm)          \
     X(avx2)          \
-    X(avx512)
+    X(avx512)        \
+    X(amx)
 
 /* The inputs of a linear: n_tokens rows of `cols` values, as floats and, if the kernel asks for
  * them, as int8 in blocks of 16 with their scales and sums (see quant_activations). */
@@ -25,6 +26,7 @@ typedef struct {
     const float *d;      // [n_tokens][q_stride / 16]
     const int32_t *sums; // the same
     size_t q_stride;
+    const uint16_t *wide; // bfloat16 [n_tokens rounded up to CPU_WIDE_TOKENS][q_stride], or NULL
 } cpu_rows;
 
 /* y[t * y_stride + r] = W[row + r, :] . x[t, :] for r < n_rows and all tokens.
@@ -35,30 +37,52 @@ typedef void cpu_matmul_fn(const graph_tensor *w, size_t row, size_t n_rows, con
 enum { CPU_ROW_SCRATCH = 8 };
 
 /* Products over packed weights (pack.h), groups group ... group + n - 1 of 16 rows.
- * gemv: one token, y [16 n]; `next` is where this thread will read next, for prefetching, or NULL.
+ * `next` is where this thread will read next, for prefetching, or NULL.
+ * gemv: one token, y [16 n].
  * gemm: y[t * y_stride + r]; scratch: 64-byte aligned, CPU_PANEL_BYTES a column of W.
  * Rows beyond the matrix come out as 0. */
 typedef void cpu_gemv_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
                          const uint8_t *next);
 typedef void cpu_gemm_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
-                         size_t y_stride, void *scratch);
+                         size_t y_stride, void *scratch, const uint8_t *next);
 
-enum { CPU_PANEL_BYTES = 40 }; // two groups: bytes, and 64 of scales and 64 of minimums a part
+enum { CPU_PANEL_BYTES = 64 }; // two groups as bfloat16; bytes with scales and minimums take 40
 
-/* One layer's cache and what a query needs of it. Rows [n_ctx] of n_kv_heads * d_head values. */
+/* Many tokens at once, inputs as bfloat16 (x->wide): kernels of type cpu_gemm_fn that work in blocks of
+ * 16 tokens and 32 rows. y has room for whole blocks; what lies beyond the tokens and rows asked for
+ * is overwritten by anything. */
+enum { CPU_WIDE_TOKENS = 16, CPU_WIDE_ROWS = 32 };
+
+/* One layer's cache and what a query needs of it. Rows [n_ctx] of n_kv_heads * d_head values; but
+ * where k_tiled (half precision, d_head a multiple of 16), keys lie in tiles of 16 positions:
+ * [n_ctx / 16][n_kv_heads][d_head][16], rounded up to CPU_KEY_BLOCK positions. */
+enum { CPU_KEY_BLOCK = 64, CPU_ATTEND_ROWS = 24 };
+
 typedef struct {
     const uint8_t *k, *v;
     size_t k_row, v_row;   // bytes a position
     size_t k_head, v_head; // bytes a head within a row
+    bool k_tiled;
     const quant_traits *k_format, *v_format;
     uint32_t n_heads, n_kv_heads, d_head;
+    size_t window; // positions that a query sees; 0: all before it and its own
     float scale;
 } cpu_cache;
 
-/* out [group, d_head] = attention of the `group` query heads q [group, d_head] that share kv_head,
- * over positions first ... last. scratch: group * (last - first + 1) + d_head floats. */
-typedef void cpu_attend_fn(const cpu_cache *c, uint32_t kv_head, const float *q, size_t first,
-                           size_t last, float *out, float *scratch);
+/* Attention of the query heads that share kv_head, for n_tokens tokens of which the first stands at
+ * `position`. q and out: [n_tokens] rows `stride` apart, of which the group's heads, side by side, come
+ * first. scratch: cpu_attend_scratch floats. */
+typedef void cpu_attend_fn(const cpu_cache *c, uint32_t kv_head, const float *q, size_t stride, size_t n_tokens,
+                           size_t position, float *out, float *scratch);
+
+/* Scores of a whole context for a group (the plain paths), or a block of keys and values. */
+static inline size_t cpu_attend_scratch(size_t group, size_t d_head, size_t n_ctx)
+{
+    const size_t whole = size_add(size_mul(group, n_ctx), d_head);
+    const size_t block =
+        size_add(size_mul(2 * CPU_KEY_BLOCK + CPU_ATTEND_ROWS + 1, d_head), CPU_ATTEND_ROWS * CPU_KEY_BLOCK);
+    return whole > block ? whole : block;
+}
 
 typedef struct {
     const char *name;
@@ -66,6 +90,9 @@ typedef struct {
     bool reads_int8[QUANT_ID_END]; // does matmul[format] read x->q, d, sums?
     cpu_gemv_fn *gemv[PACK_KIND_COUNT]; // NULL: not packed on this path
     cpu_gemm_fn *gemm[PACK_KIND_COUNT]; // as gemv
+    cpu_gemm_fn *wide[PACK_KIND_COUNT]; // NULL: gemm does it
+    /* x [n], n a multiple of 32, as bfloat16; NULL if no kernel reads them */
+    void (*round_wide)(const float *x, size_t n, uint16_t *out);
     /* quant_activations, to the bit */
     void (*quantise)(const float *x, size_t n, int8_t *q, float *d, int32_t *sums);
     void (*norm)(const graph_norm *n, const float *weight, const float *bias, const float *x,
@@ -73,6 +100,7 @@ typedef struct {
     /* x [d_head] in place; cos_sin [n_rot / 2][2], scaled already */
     void (*rotate)(const graph_rope *r, const float *cos_sin, float *x);
     cpu_attend_fn *attend;
+    bool tiles_keys; // attend reads tiles where keys may be tiled
     /* out[i] = act(gate[i]) * up[i] */
     void (*gate)(graph_epilogue kind, const float *gate, const float *up, float *out, size_t n);
 } cpu_kernels;

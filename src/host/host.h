@@ -21,6 +21,9 @@ void host_file_forget(const void *bytes, size_t n);
 /* Asks for large pages behind a big block, where the system has them. */
 void host_large_pages(void *block, size_t bytes);
 
+/* Asks the system for the use of AMX tiles, which it gives to those who ask; true if it does. */
+bool host_allow_tiles(void);
+
 /* Threads. start returns NULL when the system gives none; the caller goes on with fewer. */
 typedef struct host_thread host_thread;
 

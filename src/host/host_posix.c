@@ -80,6 +80,16 @@ void host_large_pages(void *block, size_t bytes)
 #endif
 }
 
+bool host_allow_tiles(void)
+{
+#if defined(__linux__) && defined(__x86_64__)
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; // arch_prctl(2), the XSAVE component
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+
 /* ---- threads ------------------------------------------------------------------------------ */
 
 struct host_thread {
