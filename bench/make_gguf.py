@@ -93,8 +93,8 @@ def block(name, rng):
         d = scale / 4.6 / 44
         return struct.pack("<ee", d, 7.5 * d) + k_scales(rng) + rng.randbytes(128)
     if name == "Q6_K":
-        scales = bytes(rng.randint(48, 120) for _ in range(16))
-        return rng.randbytes(192) + scales + struct.pack("<e", scale / 18.5 / 84)
+        scales = bytes(rng.randint(6, 16) for _ in range(16))
+        return rng.randbytes(192) + scales + struct.pack("<e", scale / 18.5 / 11)
     raise ValueError(name)
 
 
