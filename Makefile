@@ -224,13 +224,13 @@ NODE         ?= node
 # Node 20 has relaxed SIMD behind a flag that later versions do not know.
 NODE_RELAXED  = $(shell $(NODE) --experimental-wasm-relaxed-simd -e 0 2>/dev/null && echo --experimental-wasm-relaxed-simd)
 
-build/wasm/%/tests/test_cpu.wasm: build/wasm/%.wasm $(foreach t,test_cpu support oracle_decoder tiny_model,tests/$(t).c) tests/harness.h tests/cpu_paths.h tests/oracle_quant.h
+build/wasm/%/tests/test_cpu.wasm: build/wasm/%.wasm $(foreach t,test_cpu support oracle_decoder tiny_model kernel_bench,tests/$(t).c) tests/harness.h tests/cpu_paths.h tests/oracle_quant.h
 	@mkdir -p $(@D)
 	$(SAY) "$(WASM_CC) $@"
-	$(Q)for t in test_cpu support oracle_decoder tiny_model; do \
+	$(Q)for t in test_cpu support oracle_decoder tiny_model kernel_bench; do \
 	    $(WASM_CC) $(WASM_FLAGS) $(call wasm_features,$*) -O1 -c tests/$$t.c -o $(@D)/$$t.o || exit 1; done
 	$(Q)$(WASM_LD) --gc-sections -z stack-size=1048576 --stack-first $(WASM_SYSROOT)/lib/wasm32-wasi/crt1-command.o \
-	    $(@D)/test_cpu.o $(@D)/support.o $(@D)/oracle_decoder.o $(@D)/tiny_model.o $(patsubst %.c,build/wasm/$*/%.o,$(filter src/base/% src/cpu/% src/quant/% src/graph/%,$(WASM_SRC))) \
+	    $(@D)/test_cpu.o $(@D)/support.o $(@D)/oracle_decoder.o $(@D)/tiny_model.o $(@D)/kernel_bench.o $(patsubst %.c,build/wasm/$*/%.o,$(filter src/base/% src/cpu/% src/quant/% src/graph/%,$(WASM_SRC))) \
 	    -L$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $(WASM_BUILTINS) -o $@
 
 test-wasm: wasm $(WASM_TESTS)   ## the WebAssembly builds under Node
@@ -281,3 +281,21 @@ js/node_modules/.package-lock.json: js/package.json js/package-lock.json
 test-web: all web-build    ## tests of the package and the page; the last line is the total
 	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/run.mjs
 .PHONY: web web-build test-web
+
+# ---- benchmarks ---------------------------------------------------------------------------------
+# ingle beside other engines, on the same files (docs/benchmarks.md). They are packages of bench/
+# alone, for Linux on x86-64; nothing of them is built, tested or published with ingle.
+ARGS ?=
+
+bench-peers: all web-build bench/node_modules/.package-lock.json ## beside llama.cpp and wllama: ARGS=--quick, --native, --browser, ..
+	@$(PYTHON) tools/get_model.py >/dev/null || echo "bench: no real model was fetched; random weights stand in"
+	@$(NODE) bench/peers.mjs $(ARGS)
+
+# Not npm ci: it wants node-llama-cpp's programs for every other system, too, to be in the lock file.
+bench/node_modules/.package-lock.json: bench/package.json bench/package-lock.json
+	@command -v npm >/dev/null || { echo "bench: Node.js (20 or later) with npm is missing"; exit 1; }
+	@cd bench && npm install --no-save --ignore-scripts --omit=optional --loglevel=error && touch node_modules/.package-lock.json
+
+bench-kernels: $(B)/tests/test_cpu ## each product's kernels, in GB/s and GMAC/s beside this machine's limits
+	@$< bench $(ARGS)
+.PHONY: bench-peers bench-kernels
