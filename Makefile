@@ -227,7 +227,7 @@ $(foreach b,$(WASM_BUILDS),$(eval $(call WASM_RULES,$(b))))
 # The kernels' tests as WebAssembly programs, under Node and in headless Chromium. Like the modules,
 # they are handed their memory.
 WASM_TESTS   := $(WASM_BUILDS:%=build/wasm/%/tests/test_cpu.wasm)
-WASM_SHARED  := test_cpu support oracle_decoder tiny_model
+WASM_SHARED  := test_cpu support oracle_decoder tiny_model kernel_bench
 NODE         ?= node
 # Node 20 has relaxed SIMD behind a flag that later versions do not know.
 NODE_RELAXED  = $(shell $(NODE) --experimental-wasm-relaxed-simd -e 0 2>/dev/null && echo --experimental-wasm-relaxed-simd)
@@ -251,6 +251,28 @@ test-ops: wasm-tests js/node_modules/.package-lock.json ## the kernels of each W
 test-wasm: all wasm        ## the WebAssembly modules by their exports, under Node
 	@$(NODE) --no-warnings $(NODE_RELAXED) tests/wasm_smoke.mjs
 .PHONY: test-ops test-wasm wasm-tests
+
+# ---- 64-bit Arm ---------------------------------------------------------------------------------
+# A cross build, linked statically so that it needs no system of its own, run under qemu's user mode as
+# processors with and without the instructions that the kernels use. make arm-tools installs both.
+ARM_CC    ?= aarch64-linux-gnu-gcc
+ARM_AR    ?= aarch64-linux-gnu-ar
+ARM_RUN   ?= qemu-aarch64
+ARM_TESTS := test_cpu test_session test_quant test_model
+ARM_ARGS  ?=
+
+test-arm:                  ## the kernels for 64-bit Arm under qemu; ARM_ARGS=--model adds a real model
+	+@for tool in $(firstword $(ARM_CC)) $(ARM_AR) $(ARM_RUN); do command -v $$tool >/dev/null || { \
+	    echo "skipped: test-arm: $$tool is missing: make arm-tools"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }; done; \
+	$(MAKE) --no-print-directory arm-programs B=build/arm64 CC='$(ARM_CC)' AR='$(ARM_AR)' WERROR=-Werror \
+	    LIBS='$(LIBS) -static' && \
+	$(PYTHON) tools/test_arm.py --build build/arm64 --run $(ARM_RUN) $(ARM_ARGS)
+
+arm-programs: $(B)/ingle $(ARM_TESTS:%=$(B)/tests/%)
+
+arm-tools:                 ## installs gcc for 64-bit Arm and qemu's user mode (Debian, Ubuntu)
+	@sh tools/install_arm.sh
+.PHONY: test-arm arm-programs arm-tools
 
 # ---- the web ------------------------------------------------------------------------------------
 # The npm package (js/dist), the page (app/dist) and their tests, in Node and in headless Chromium.
@@ -276,3 +298,21 @@ test-web: all web-build    ## tests of the package and the page; the last line i
 accept-web: web-build      ## recorded answers through the package: each build, in Node and in Chromium
 	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/accept.mjs $(ACCEPT)
 .PHONY: web web-build test-web accept-web
+
+# ---- benchmarks ---------------------------------------------------------------------------------
+# ingle beside other engines, on the same files (docs/benchmarks.md). They are packages of bench/
+# alone, for Linux on x86-64; nothing of them is built, tested or published with ingle.
+ARGS ?=
+
+bench-peers: all web-build bench/node_modules/.package-lock.json ## beside llama.cpp and wllama: ARGS=--quick, --native, --browser, ..
+	@$(PYTHON) tools/get_model.py >/dev/null || echo "bench: no real model was fetched; random weights stand in"
+	@$(NODE) bench/peers.mjs $(ARGS)
+
+# Not npm ci: it wants node-llama-cpp's programs for every other system, too, to be in the lock file.
+bench/node_modules/.package-lock.json: bench/package.json bench/package-lock.json
+	@command -v npm >/dev/null || { echo "bench: Node.js (20 or later) with npm is missing"; exit 1; }
+	@cd bench && npm install --no-save --ignore-scripts --omit=optional --loglevel=error && touch node_modules/.package-lock.json
+
+bench-kernels: $(B)/tests/test_cpu ## each product's kernels, in GB/s and GMAC/s beside this machine's limits
+	@$< bench $(ARGS)
+.PHONY: bench-peers bench-kernels

@@ -22,4 +22,17 @@ static inline size_t find_paths(void)
 
 #define N_PATHS find_paths()
 
+/* The fastest path on which a token's numbers do not depend on how many are computed with it: one that
+ * multiplies many tokens as it does one. */
+static inline const char *exact_path(void)
+{
+    const char *best = NULL;
+    for (size_t i = 0; i < N_PATHS; i++) {
+        cpu_kernels k;
+        if (cpu_select(&k, paths[i]) && !k.round_wide)
+            best = paths[i];
+    }
+    return best;
+}
+
 #endif

@@ -2,7 +2,7 @@
  * and over shapes around the blocks, with buffers between pages that cannot be touched.
  *
  *     test_cpu            the tests; a new path joins by itself
- *     test_cpu bench      speed of each path's matrix product, as a table
+ *     test_cpu bench      speed of each path's products, as a table (kernel_bench.c)
  *
  * Limits are bounds on rounding, worked out beside each check; U is half a unit in the last place
  * of a float. A path may sum in any order: n terms in floats are off by at most n U sum |term|. */
@@ -10,7 +10,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <time.h>
 #ifndef __wasi__
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu_paths.h"
+#include "kernel_bench.h"
 #include "oracle_decoder.h"
 #include "oracle_quant.h"
 #include "support.h"
@@ -79,12 +79,15 @@ static void *place(guarded *g, int side, size_t bytes)
     return side == FRONT ? g->first : g->first + g->bytes - bytes;
 }
 
+static bool is_pattern(const uint8_t *p, size_t n)
+{
+    return n == 0 || (p[0] == 0xA5 && memcmp(p, p + 1, n - 1) == 0);
+}
+
 static bool untouched(const guarded *g, const void *block, size_t bytes)
 {
-    for (const uint8_t *p = g->first - MARGIN, *b = block; p < g->first + g->bytes + MARGIN; p++)
-        if ((p < b || p >= b + bytes) && *p != 0xA5)
-            return false;
-    return true;
+    const uint8_t *first = g->first - MARGIN, *b = block, *end = g->first + g->bytes + MARGIN;
+    return is_pattern(first, (size_t)(b - first)) && is_pattern(b + bytes, (size_t)(end - b) - bytes);
 }
 
 static guarded mem_packed, mem_w, mem_f, mem_q, mem_d, mem_sums, mem_y, mem_scratch;
@@ -97,10 +100,10 @@ static void map_memory(void)
     mem_w = guard(256 * 1024);
     mem_f = guard(256 * 1024);
     mem_q = guard(64 * 1024);
-    mem_d = guard(8 * 1024);
+    mem_d = guard(128 * 1024);
     mem_sums = guard(8 * 1024);
-    mem_y = guard(64 * 1024);
-    mem_scratch = guard(48 * 1024);
+    mem_y = guard(128 * 1024);
+    mem_scratch = guard(128 * 1024);
 }
 
 /* ---- values ----------------------------------------------------------------------------------- */
@@ -194,16 +197,21 @@ static double true_product(const product *p, size_t r, size_t t, bool int8, doub
     const size_t cols = p->x.cols;
     const double *w = p->values + r * cols;
     const float *x = p->x_values + t * cols;
-    double sum = 0, all = 0, largest = 0, rounded = 0, inputs = 0;
+    double sum = 0, all = 0, largest = 0, rounded = 0, inputs = 0, step = 0;
+    float peak = 0;
     for (size_t i = 0; i < cols; i++) {
-        float peak = 0;
-        for (size_t j = i / 16 * 16; j < i / 16 * 16 + 16 && j < cols; j++)
-            peak = fmaxf(peak, fabsf(x[j]));
-        sum += w[i] * (double)x[i];
-        all += fabs(w[i] * (double)x[i]);
-        largest = fmax(largest, fabs(w[i]));
-        // The scale and the division are floats too, hence a little over a half.
-        rounded += fabs(w[i]) * fmax((double)peak / 127 * (0.5 + 260 * U), 127 * (double)FLT_MIN);
+        if (i % 16 == 0) { // a block of inputs
+            peak = 0;
+            for (size_t j = i; j < i + 16 && j < cols; j++)
+                peak = fmaxf(peak, fabsf(x[j]));
+            // The scale and the division are floats too, hence a little over a half.
+            step = fmax((double)peak / 127 * (0.5 + 260 * U), 127 * (double)FLT_MIN);
+        }
+        const double size = fabs(w[i]), term = w[i] * (double)x[i];
+        sum += term;
+        all += fabs(term);
+        largest = size > largest ? size : largest;
+        rounded += size * step;
         inputs += (double)peak;
     }
     const double n = (double)cols;
@@ -282,7 +290,7 @@ static void check_packed(const cpu_kernels *k, product *p, const oracle_format *
     if (n_tokens == 1)
         k->gemv[packing](&w, first, n, &p->x, y, NULL);
     else
-        k->gemm[packing](&w, first, n, &p->x, y, STEP, work);
+        k->gemm[packing](&w, first, n, &p->x, y, STEP, work, NULL);
     for (size_t t = 0; t < n_tokens; t++)
         for (size_t r = 0; r < n * PACK_ROWS; r++) {
             const size_t row = first * PACK_ROWS + r;
@@ -293,6 +301,56 @@ static void check_packed(const cpu_kernels *k, product *p, const oracle_format *
                       k->name, f->name, p->x.cols, row, t, n_tokens, got, want, limit);
             y[t * STEP + r] = 0;
         }
+    memset(y, 0xA5, y_bytes);
+    CHECK(untouched(&mem_y, y, y_bytes) && untouched(&mem_scratch, work, scratch));
+}
+
+/* Inputs and weights as brain floats are off by 2^-9 each; the sums are those of floats. Whole blocks of
+ * tokens and rows are written, and nothing else. */
+static void check_wide(const cpu_kernels *k, product *p, const oracle_format *f, size_t n, size_t n_tokens)
+{
+    enum { STEP = 2 * CPU_WIDE_ROWS + 16 };
+    const pack_kind packing = pack_kind_of(f->id);
+    if (packing == PACK_NONE || !k->wide[packing])
+        return;
+    CHECK(k->round_wide != NULL);
+    cpu_packed w = pack_plan(packing, ROWS, p->x.cols);
+    uint8_t *data = place(&mem_packed, BACK, w.n_groups * w.group_bytes);
+    const size_t first = w.n_groups - n, cols = p->x.cols; // whole blocks of 32
+    pack_groups(&w, data, &p->w, 0, w.n_groups);
+    w.data = data;
+    const size_t room = (n_tokens + CPU_WIDE_TOKENS - 1) / CPU_WIDE_TOKENS * CPU_WIDE_TOKENS;
+    uint16_t *wide = place(&mem_f, BACK, room * cols * sizeof *wide);
+    for (size_t t = 0; t < n_tokens; t++)
+        k->round_wide(p->x_values + t * cols, cols, wide + t * cols);
+    const size_t rows = (n * PACK_ROWS + CPU_WIDE_ROWS - 1) / CPU_WIDE_ROWS * CPU_WIDE_ROWS;
+    const size_t y_bytes = ((room - 1) * STEP + rows) * sizeof(float), scratch = cols * CPU_PANEL_BYTES;
+    float *y = place(&mem_y, BACK, y_bytes);
+    void *work = place(&mem_scratch, BACK, scratch);
+    p->x = (cpu_rows){.n_tokens = n_tokens, .cols = cols, .q_stride = cols, .wide = wide};
+    k->wide[packing](&w, first, n, &p->x, y, STEP, work, NULL);
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t r = 0; r < n * PACK_ROWS; r++) {
+            const size_t row = first * PACK_ROWS + r;
+            double want = 0, all = 0, largest = 0, w_sum = 1, x_sum = 1;
+            for (size_t i = 0; i < cols && row < ROWS; i++) {
+                const double a = p->values[row * cols + i], b = (double)p->x_values[t * cols + i];
+                want += a * b;
+                all += fabs(a * b);
+                largest = fmax(largest, fabs(a));
+                w_sum += fabs(a);
+                x_sum += fabs(b);
+            }
+            // A weight is put together in floats from terms of at most four times the largest.
+            const double limit = ldexp(all, -8) * 1.01 + (double)(cols + 2) * U * all + 16 * U * largest * x_sum +
+                                 (w_sum + x_sum) * (double)FLT_MIN;
+            const double got = (double)y[t * STEP + r];
+            CHECK_MSG(fabs(got - want) <= limit, "%s wide %s %zu columns, row %zu token %zu of %zu: %.9g, %.9g +- %g",
+                      k->name, f->name, cols, row, t, n_tokens, got, want, limit);
+        }
+    for (size_t t = 0; t + 1 < room; t++)
+        for (size_t i = rows; i < STEP; i++)
+            CHECK(memcmp(y + t * STEP + i, "\xA5\xA5\xA5\xA5", 4) == 0);
     memset(y, 0xA5, y_bytes);
     CHECK(untouched(&mem_y, y, y_bytes) && untouched(&mem_scratch, work, scratch));
 }
@@ -325,6 +383,7 @@ static void check_format(const cpu_kernels *k, product *p, const oracle_format *
             check_product(k, p, f, x % SIDES, x % 4 == 1 ? 0 : ROWS - n_rows, n_rows, n_tokens);
             check_packed(k, p, f, 1 + (size_t)x % 2, n_tokens);
             check_packed(k, p, f, 2 - (size_t)x % 2, 1 + (size_t)x);
+            check_wide(k, p, f, 1 + ((size_t)x + i) % 2, tokens[3] - 4 * (size_t)x);
         }
         check_gaps(k, p, f, rows[i % 4]);
     }
@@ -417,12 +476,16 @@ static void check_exact_packed(const cpu_kernels *k, product *p, const oracle_fo
     uint8_t *data = place(&mem_packed, BACK, w.n_groups * w.group_bytes);
     pack_groups(&w, data, &p->w, 0, w.n_groups);
     w.data = data;
-    k->gemm[packing](&w, 0, w.n_groups, &p->x, many, PADDED, place(&mem_scratch, BACK, p->x.cols * CPU_PANEL_BYTES));
+    k->gemm[packing](&w, 0, w.n_groups, &p->x, many, PADDED, place(&mem_scratch, BACK, p->x.cols * CPU_PANEL_BYTES), NULL);
     const cpu_rows all = p->x;
     for (size_t t = 0; t < all.n_tokens; t++) {
         const size_t blocks = all.q_stride / 16;
-        const cpu_rows x = {1, all.cols, NULL, 0, all.q + t * all.q_stride, all.d + t * blocks,
-                            all.sums + t * blocks, all.q_stride};
+        const cpu_rows x = {.n_tokens = 1,
+                            .cols = all.cols,
+                            .q = all.q + t * all.q_stride,
+                            .d = all.d + t * blocks,
+                            .sums = all.sums + t * blocks,
+                            .q_stride = all.q_stride};
         k->gemv[packing](&w, 0, w.n_groups, &x, one, NULL);
         for (size_t r = 0; r < ROWS; r++) {
             int64_t sum = 0, sizes = 0;
@@ -458,7 +521,7 @@ static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f
         sums[i / 16] += q[i];
         d[i / 16] = 0.125f;
     }
-    p->x = (cpu_rows){TOKENS, cols, NULL, 0, q, d, sums, cols};
+    p->x = (cpu_rows){.n_tokens = TOKENS, .cols = cols, .q = q, .d = d, .sums = sums, .q_stride = cols};
     float y[TOKENS * ROWS];
     k->matmul[f->id](&p->w, 0, ROWS, &p->x, y, ROWS, place(&mem_scratch, BACK, cols * CPU_ROW_SCRATCH));
     check_exact_packed(k, p, f);
@@ -649,78 +712,111 @@ static void rotations(void)
 typedef struct {
     uint32_t group, n_kv_heads, d_head;
     uint32_t format; // of keys; values have the next one of the list
-    size_t first, last;
+    size_t n_tokens, position, window;
     float size; // of queries: large ones make the softmax a choice
 } attention;
+
+enum { CONTEXT = 320, HEAD_MAX = 128 };
+
+/* Keys [n][n_kv_heads * d] of halves in the order that cpu_cache tells of. What no position fills is NaN. */
+static void tile_keys(const uint8_t *rows, size_t n, size_t width, uint8_t *tiled)
+{
+    const size_t n_tiles = (n + CPU_KEY_BLOCK - 1) / CPU_KEY_BLOCK * CPU_KEY_BLOCK / 16;
+    for (size_t i = 0; i < n_tiles * 16 * width; i++)
+        memcpy(tiled + 2 * i, &(uint16_t){0x7E00}, 2);
+    for (size_t j = 0; j < n; j++)
+        for (size_t i = 0; i < width; i++)
+            memcpy(tiled + 2 * (j / 16 * 16 * width + 16 * i + j % 16), rows + 2 * (j * width + i), 2);
+}
+
+/* One query head over keys first ... last, from the definition. size: what the sum's terms come to. */
+static void true_attention(const cpu_cache *c, const float *q, const oracle_format *kt, const uint8_t *keys,
+                           const oracle_format *vt, uint32_t kv, size_t first, size_t last, double *want, double *limit)
+{
+    const size_t d = c->d_head, n = last - first + 1;
+    double total = 0, off = 0, highest = -INFINITY, score[CONTEXT], size[HEAD_MAX] = {0}, row[HEAD_MAX];
+    for (size_t j = 0; j < n; j++) {
+        double dot = 0, all = 0;
+        read_weights(kt, keys + (first + j) * c->k_row + kv * c->k_head, d, row);
+        for (size_t i = 0; i < d; i++) {
+            dot += (double)q[i] * row[i];
+            all += fabs((double)q[i] * row[i]);
+        }
+        score[j] = dot * (double)c->scale;
+        off = fmax(off, ((double)d + 3) * U * (double)c->scale * all);
+        highest = fmax(highest, score[j]);
+    }
+    for (size_t j = 0; j < n; j++)
+        total += exp(score[j] - highest);
+    for (size_t i = 0; i < d; i++)
+        want[i] = 0;
+    for (size_t j = 0; j < n; j++) {
+        read_weights(vt, c->v + (first + j) * c->v_row + kv * c->v_head, d, row);
+        for (size_t i = 0; i < d; i++) {
+            want[i] += exp(score[j] - highest) / total * row[i];
+            size[i] += exp(score[j] - highest) / total * fabs(row[i]);
+        }
+    }
+    // Each block of keys multiplies what the ones before it gave.
+    const double roundings = (double)n + 12 + (double)(last / CPU_KEY_BLOCK) * 10;
+    for (size_t i = 0; i < d; i++)
+        limit[i] = size[i] * (2 * off + roundings * U) + (double)n * (double)FLT_MIN;
+}
 
 /* A score is off by (d + 3) U scale sum |q k|, a weight by the factor e^(2 that) and 8 U (exp, sum,
  * division), and n products are summed: p |v| (2 off + (n + 12) U) in all. */
 static void check_attention(const cpu_kernels *k, const attention *a, uint64_t *seed)
 {
     static const uint32_t formats[] = {QUANT_F16, QUANT_Q8_0, QUANT_Q4_0, QUANT_F16, QUANT_F32};
+    static uint8_t rows[CONTEXT * 3 * HEAD_MAX * 4];
     const uint32_t kf = formats[a->format], vf = formats[a->format + 1];
-    const size_t d = a->d_head, n = a->last - a->first + 1, width = d * a->n_kv_heads,
-                 n_ctx = a->last + 1;
+    const size_t d = a->d_head, width = d * a->n_kv_heads, n_ctx = a->position + a->n_tokens;
     const oracle_format *kt = oracle_of(kf), *vt = oracle_of(vf);
-    const cpu_cache c = {.k_row = width / (size_t)kt->values * (size_t)kt->bytes,
-                         .v_row = width / (size_t)vt->values * (size_t)vt->bytes,
-                         .k_head = d / (size_t)kt->values * (size_t)kt->bytes,
-                         .v_head = d / (size_t)vt->values * (size_t)vt->bytes,
-                         .k_format = quant_find(kf),
-                         .v_format = quant_find(vf),
-                         .n_heads = a->group * a->n_kv_heads,
-                         .n_kv_heads = a->n_kv_heads,
-                         .d_head = a->d_head,
-                         .scale = 1 / sqrtf((float)d)};
-    cpu_cache cache = c;
-    uint8_t *keys = place(&mem_w, BACK, n_ctx * c.k_row),
-            *values = place(&mem_f, BACK, n_ctx * c.v_row);
-    tiny_blocks(kf, n_ctx * width, 1, seed, keys);
+    cpu_cache c = {.k = rows,
+                   .k_row = width / (size_t)kt->values * (size_t)kt->bytes,
+                   .v_row = width / (size_t)vt->values * (size_t)vt->bytes,
+                   .k_head = d / (size_t)kt->values * (size_t)kt->bytes,
+                   .v_head = d / (size_t)vt->values * (size_t)vt->bytes,
+                   .k_tiled = k->tiles_keys && kf == QUANT_F16 && d % 16 == 0,
+                   .k_format = quant_find(kf),
+                   .v_format = quant_find(vf),
+                   .n_heads = a->group * a->n_kv_heads,
+                   .n_kv_heads = a->n_kv_heads,
+                   .d_head = a->d_head,
+                   .window = a->window,
+                   .scale = 1 / sqrtf((float)d)};
+    uint8_t *values = place(&mem_f, BACK, n_ctx * c.v_row);
+    tiny_blocks(kf, n_ctx * width, 1, seed, rows);
     tiny_blocks(vf, n_ctx * width, 1, seed, values);
-    cache.k = keys;
-    cache.v = values;
+    c.v = values;
+    if (c.k_tiled) {
+        const size_t room = (n_ctx + CPU_KEY_BLOCK - 1) / CPU_KEY_BLOCK * CPU_KEY_BLOCK;
+        uint8_t *tiled = place(&mem_w, BACK, room * c.k_row);
+        tile_keys(rows, n_ctx, width, tiled);
+        c.k = tiled;
+    }
     for (uint32_t kv = 0; kv < a->n_kv_heads; kv++) {
-        const size_t group = a->group, scratch = (group * n + d) * sizeof(float);
-        float *q = place(&mem_d, BACK, group * d * sizeof *q),
-              *out = place(&mem_y, BACK, group * d * sizeof *out);
-        float *work = place(&mem_scratch, BACK, scratch);
-        for (size_t i = 0; i < group * d; i++)
+        const size_t heads = a->group * d, stride = heads + 16, n = (a->n_tokens - 1) * stride + heads;
+        const size_t scratch = cpu_attend_scratch(a->group, d, n_ctx) * sizeof(float);
+        float *q = place(&mem_d, BACK, n * sizeof *q), *out = place(&mem_y, BACK, n * sizeof *out);
+        float *work = place(&mem_scratch, BACK, scratch), alone[8 * HEAD_MAX];
+        for (size_t i = 0; i < n; i++)
             q[i] = test_random_float(seed) * a->size;
-        k->attend(&cache, kv, q, a->first, a->last, out, work);
-        CHECK(untouched(&mem_y, out, group * d * sizeof *out) &&
-              untouched(&mem_scratch, work, scratch));
-        for (size_t h = 0; h < group; h++) {
-            double total = 0, off = 0, highest = -INFINITY, score[512], want[128] = {0},
-                   size[128] = {0};
-            double kv_row[128];
-            for (size_t j = 0; j < n; j++) {
-                double dot = 0, all = 0;
-                read_weights(kt, keys + (a->first + j) * c.k_row + kv * c.k_head, d, kv_row);
+        k->attend(&c, kv, q, stride, a->n_tokens, a->position, out, work);
+        CHECK(untouched(&mem_y, out, n * sizeof *out) && untouched(&mem_scratch, work, scratch));
+        for (size_t t = 0; t < a->n_tokens; t++) {
+            const size_t last = a->position + t, first = a->window && last + 1 > a->window ? last + 1 - a->window : 0;
+            k->attend(&c, kv, q + t * stride, stride, 1, last, alone, work);
+            CHECK_MSG(memcmp(alone, out + t * stride, heads * sizeof *alone) == 0, "%s %s: token %zu of %zu alone",
+                      k->name, kt->name, t, a->n_tokens);
+            for (size_t h = 0; h < a->group && (t < 2 || t + 1 == a->n_tokens); h++) {
+                double want[HEAD_MAX], limit[HEAD_MAX];
+                true_attention(&c, q + t * stride + h * d, kt, rows, vt, kv, first, last, want, limit);
                 for (size_t i = 0; i < d; i++) {
-                    dot += (double)q[h * d + i] * kv_row[i];
-                    all += fabs((double)q[h * d + i] * kv_row[i]);
+                    const double got = (double)out[t * stride + h * d + i];
+                    CHECK_MSG(fabs(got - want[i]) <= limit[i], "%s %s heads %u:%u d %u, %zu ... %zu: %.9g, %.9g +- %g",
+                              k->name, kt->name, a->group, a->n_kv_heads, a->d_head, first, last, got, want[i], limit[i]);
                 }
-                score[j] = dot * (double)c.scale;
-                off = fmax(off, ((double)d + 3) * U * (double)c.scale * all);
-                highest = fmax(highest, score[j]);
-            }
-            for (size_t j = 0; j < n; j++)
-                total += exp(score[j] - highest);
-            for (size_t j = 0; j < n; j++) {
-                read_weights(vt, values + (a->first + j) * c.v_row + kv * c.v_head, d, kv_row);
-                for (size_t i = 0; i < d; i++) {
-                    want[i] += exp(score[j] - highest) / total * kv_row[i];
-                    size[i] += exp(score[j] - highest) / total * fabs(kv_row[i]);
-                }
-            }
-            for (size_t i = 0; i < d; i++) {
-                const double limit =
-                    size[i] * (2 * off + ((double)n + 12) * U) + (double)n * (double)FLT_MIN;
-                const double got = (double)out[h * d + i];
-                CHECK_MSG(fabs(got - want[i]) <= limit,
-                          "%s %s heads %u:%u d %u, %zu ... %zu: %.9g, %.9g +- %g", k->name,
-                          kt->name, a->group, a->n_kv_heads, a->d_head, a->first, a->last, got,
-                          want[i], limit);
             }
         }
     }
@@ -729,7 +825,8 @@ static void check_attention(const cpu_kernels *k, const attention *a, uint64_t *
 static void attentions(void)
 {
     static const uint32_t heads[] = {32, 64, 96, 128}, odd_heads[] = {1, 8, 33, 80};
-    static const size_t lengths[] = {1, 2, 3, 5, 16, 33, 100};
+    static const size_t positions[] = {0, 1, 15, 63, 64, 100, 130}, tokens[] = {1, 2, 1, 9, 1, 30},
+                        windows[] = {0, 0, 1, 0, 40, 0, 64, 100};
     uint64_t seed = 6;
     map_memory();
     for (size_t path = 0; path < N_PATHS; path++) {
@@ -738,13 +835,14 @@ static void attentions(void)
         for (uint32_t group = 1; group <= 8; group++)
             for (size_t i = 0; i < 4; i++)
                 for (uint32_t format = 0; format < 4; format++) {
-                    const size_t first = (group + i) % 3 * 7;
+                    const size_t n = group * 16 + i * 4 + format;
                     const attention a = {group,
                                          1 + (group + format) % 3,
                                          format == 3 ? odd_heads[i] : heads[i],
                                          format,
-                                         first,
-                                         first + lengths[(group + i + format) % 7] - 1,
+                                         tokens[n % 6],
+                                         positions[n % 7],
+                                         windows[n / 3 % 8],
                                          i == 1 ? 60 : 3};
                     check_attention(&k, &a, &seed);
                 }
@@ -816,64 +914,6 @@ static void paths_are_chosen_by_name(void)
     }
 }
 
-/* ---- bench ------------------------------------------------------------------------------------ */
-
-static double now(void)
-{
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* One thread over a matrix of the size a small model's layer has, for a token and for many. The
- * weights fit in a cache of some MB: this is the speed of the kernel, not of the memory. */
-static void bench_format(const cpu_kernels *k, const quant_traits *f)
-{
-    enum { N_ROWS = 768, N_COLS = 2048, CHUNK = 16 };
-    const size_t bytes = (size_t)N_ROWS * N_COLS / f->values * f->bytes;
-    static float x[TOKENS_MAX * N_COLS], y[TOKENS_MAX * CHUNK], d[TOKENS_MAX * N_COLS / 16];
-    static int8_t q[TOKENS_MAX * N_COLS];
-    static int32_t sums[TOKENS_MAX * N_COLS / 16];
-    _Alignas(64) static uint8_t scratch[N_COLS * CPU_ROW_SCRATCH];
-    uint64_t seed = 8;
-    uint8_t *weights = malloc(bytes);
-    if (!weights)
-        return;
-    tiny_blocks(f->id, (size_t)f->values * 8, 1, &seed, weights);
-    for (size_t i = 8 * f->bytes; i < bytes; i++)
-        weights[i] = weights[i - 8 * f->bytes];
-    fill(RANDOM, x, TOKENS_MAX * N_COLS, &seed);
-    quant_activations(x, TOKENS_MAX * N_COLS, q, d, sums);
-    const graph_tensor w = {f->name, weights, f->id, N_ROWS, N_COLS, false};
-    printf("%-10s %-8s", k->name, f->name);
-    for (size_t n = 1; n <= TOKENS_MAX; n += TOKENS_MAX - 1) {
-        const cpu_rows in = {n, N_COLS, x, N_COLS, q, d, sums, N_COLS};
-        size_t rounds = 0;
-        const double start = now();
-        double took = 0;
-        for (; took < 0.1 || rounds < 2; rounds++, took = now() - start)
-            for (size_t row = 0; row < N_ROWS; row += CHUNK)
-                k->matmul[f->id](&w, row, CHUNK, &in, y, CHUNK, scratch);
-        printf("  %8.2f GB/s %8.2f GMAC/s", (double)(bytes * rounds) / took * 1e-9,
-               (double)((size_t)N_ROWS * N_COLS * n * rounds) / took * 1e-9);
-    }
-    printf("\n");
-    free(weights);
-}
-
-static int bench(void)
-{
-    printf("path       format      1 token                         %d tokens\n", TOKENS_MAX);
-    for (size_t i = 0; i < N_PATHS; i++) {
-        cpu_kernels k;
-        if (cpu_select(&k, paths[i]))
-            for (uint32_t id = 0; id < QUANT_ID_END; id++)
-                if (quant_find(id))
-                    bench_format(&k, quant_find(id));
-    }
-    return 0;
-}
-
 int run_tests(int argc, char **argv);
 
 #define main run_tests
@@ -883,5 +923,5 @@ TESTS(T(products) T(reference_products_are_exact) T(integer_sums_are_exact) T(ac
 
 int main(int argc, char **argv)
 {
-    return argc > 1 && strcmp(argv[1], "bench") == 0 ? bench() : run_tests(argc, argv);
+    return argc > 1 && strcmp(argv[1], "bench") == 0 ? kernel_bench(argc > 2 ? argv[2] : NULL) : run_tests(argc, argv);
 }

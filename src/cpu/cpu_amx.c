@@ -15,7 +15,9 @@
 #define AMX_TARGET __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")))
 #define AMX_INLINE static inline __attribute__((always_inline)) AMX_TARGET
 
-enum { TILE_BYTES = 1024, COLUMNS = 32 }; // a tile: 16 rows of 64 bytes; columns of W in one
+/* A tile: 16 rows of 64 bytes, which are 32 columns of W. So many of them, two groups wide, lie in the
+ * first-level cache beside the activations that stream past. */
+enum { TILE_BYTES = 1024, COLUMNS = 32, SLAB = 12 };
 
 /* As `ldtilecfg` reads it. */
 typedef struct {
@@ -27,7 +29,8 @@ typedef struct {
 /* Floats of byte c of each 32-bit lane. */
 AMX_INLINE vf byte_floats(vi v, int c)
 {
-    return vf_int(vi_and(_mm512_srl_epi32(v, _mm_cvtsi32_si128(8 * c)), _mm512_set1_epi32(255)));
+    const __m128i spread = _mm_set_epi32((int)0xFFFFFF0C, (int)0xFFFFFF08, (int)0xFFFFFF04, (int)0xFFFFFF00);
+    return vf_int(_mm512_shuffle_epi8(v, _mm512_add_epi32(_mm512_broadcast_i32x4(spread), _mm512_set1_epi32(c))));
 }
 
 /* Lane r: a[r] in the lower half, b[r] in the upper. */
@@ -59,15 +62,24 @@ AMX_INLINE void unpack_tile(pack_kind kind, const uint8_t *w, size_t b, uint8_t 
     }
 }
 
-/* y[t * y_stride + r] of 32 rows and 16 or 32 tokens. panel: two tiles a block of columns. */
+/* y[t * y_stride + r] of 32 rows and 16 or 32 tokens: set, or added to where more. panel: two tiles a
+ * block of columns. */
 AMX_INLINE void multiply_tiles(const uint8_t *panel, size_t n_blocks, const uint16_t *x, size_t x_stride, float *y,
-                               size_t y_stride, bool two)
+                               size_t y_stride, bool two, bool more)
 {
     const size_t x_bytes = x_stride * sizeof *x, y_bytes = y_stride * sizeof *y;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    float *y_two = y + (two ? 16 * y_stride : 0);
+    if (more) {
+        _tile_loadd(0, y, y_bytes);
+        _tile_loadd(1, y + 16, y_bytes);
+        _tile_loadd(2, y_two, y_bytes);
+        _tile_loadd(3, y_two + 16, y_bytes);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
     for (size_t b = 0; b < n_blocks; b++, panel += 2 * TILE_BYTES, x += COLUMNS) {
         _tile_loadd(6, panel, 64);
         _tile_loadd(7, panel + TILE_BYTES, 64);
@@ -83,30 +95,41 @@ AMX_INLINE void multiply_tiles(const uint8_t *panel, size_t n_blocks, const uint
     _tile_stored(0, y, y_bytes);
     _tile_stored(1, y + 16, y_bytes);
     if (two) {
-        _tile_stored(2, y + 16 * y_stride, y_bytes);
-        _tile_stored(3, y + 16 * y_stride + 16, y_bytes);
+        _tile_stored(2, y_two, y_bytes);
+        _tile_stored(3, y_two + 16, y_bytes);
     }
 }
 
-/* A lone group's second half is computed from whatever the panel holds, into columns that y has room
- * for: see CPU_WIDE_ROWS. */
+/* A lone group's second half is computed from whatever the panel holds. */
 AMX_INLINE void gemm_wide(pack_kind kind, const cpu_packed *w, size_t group, size_t n_groups, const cpu_rows *x,
-                          float *y, size_t y_stride, uint8_t *panel)
+                          float *y, size_t y_stride, uint8_t *panel, const uint8_t *next)
 {
     const size_t n_blocks = w->cols / COLUMNS, unit_blocks = w->unit_columns / COLUMNS;
-    for (size_t i = 0; i < n_groups; i++) {
-        const uint8_t *unit = w->data + (group + i) * w->group_bytes;
-        for (size_t b = 0; b < n_blocks; b++)
-            unpack_tile(kind, unit + b / unit_blocks * w->unit_bytes, b % unit_blocks,
-                        panel + (2 * b + i) * TILE_BYTES);
+    const size_t n_slabs = (n_blocks + SLAB - 1) / SLAB, n_blocks_of_tokens = (x->n_tokens + 31) / 32;
+    // What comes next is as long as this, and is fetched while tiles are multiplied.
+    const size_t fetch = next ? n_groups * w->group_bytes / (n_slabs * n_blocks_of_tokens) + 63 : 0;
+    for (size_t s = 0; s < n_slabs; s++) {
+        const size_t first = n_blocks * s / n_slabs, n = n_blocks * (s + 1) / n_slabs - first;
+        for (size_t i = 0; i < n_groups; i++) {
+            const uint8_t *unit = w->data + (group + i) * w->group_bytes;
+            for (size_t b = 0; b < n; b++)
+                unpack_tile(kind, unit + (first + b) / unit_blocks * w->unit_bytes, (first + b) % unit_blocks,
+                            panel + (2 * b + i) * TILE_BYTES);
+        }
+        for (size_t t = 0; t < x->n_tokens; t += 32) {
+            const uint16_t *from = x->wide + t * x->q_stride + first * COLUMNS;
+            for (size_t i = 0; i < fetch; i += 64, next += 64)
+                PREFETCH(next);
+            if (x->n_tokens - t > 16)
+                multiply_tiles(panel, n, from, x->q_stride, y + t * y_stride, y_stride, true, s > 0);
+            else
+                multiply_tiles(panel, n, from, x->q_stride, y + t * y_stride, y_stride, false, s > 0);
+        }
     }
-    for (size_t t = 0; t < x->n_tokens; t += 32)
-        multiply_tiles(panel, n_blocks, x->wide + t * x->q_stride, x->q_stride, y + t * y_stride, y_stride,
-                       x->n_tokens - t > 16);
 }
 
 AMX_INLINE void with_tiles(pack_kind kind, const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
-                           size_t y_stride, void *scratch)
+                           size_t y_stride, void *scratch, const uint8_t *next)
 {
     tile_shapes shapes = {.palette = 1};
     for (int i = 0; i < 8; i++) {
@@ -115,7 +138,8 @@ AMX_INLINE void with_tiles(pack_kind kind, const cpu_packed *w, size_t group, si
     }
     _tile_loadconfig(&shapes);
     for (size_t g = 0; g < n; g += 2)
-        gemm_wide(kind, w, group + g, n - g < 2 ? 1 : 2, x, y + 16 * g, y_stride, scratch);
+        gemm_wide(kind, w, group + g, n - g < 2 ? 1 : 2, x, y + 16 * g, y_stride, scratch,
+                  g + 2 < n ? w->data + (group + g + 2) * w->group_bytes : next);
     _tile_release();
 }
 
@@ -127,9 +151,9 @@ static AMX_TARGET void round_wide(const float *x, size_t n, uint16_t *out)
 
 #define WIDE_KERNEL(kind, columns, bytes)                                                                  \
     static AMX_TARGET void wide_##kind(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x,     \
-                                       float *y, size_t y_stride, void *scratch)                           \
+                                       float *y, size_t y_stride, void *scratch, const uint8_t *next)      \
     {                                                                                                      \
-        with_tiles(PACK_##kind, w, group, n, x, y, y_stride, scratch);                                     \
+        with_tiles(PACK_##kind, w, group, n, x, y, y_stride, scratch, next);                               \
     }
 PACK_KINDS(WIDE_KERNEL)
 #undef WIDE_KERNEL

@@ -1,9 +1,9 @@
-/* Products: inputs normed and rounded to int8, rows handed out by ticket, epilogues. A thread draws
- * its next ticket before it computes the one in hand, so that the kernel can fetch those weights
+/* Products: inputs normed and rounded to int8, rows handed out in chunks, epilogues. A thread takes
+ * its next chunk before it computes the one in hand, so that the kernel can fetch those weights
  * ahead while it ends. */
 #include "cpu/cpu_impl.h"
 
-/* What one ticket reads while one token is computed: long enough for prefetching to run, short
+/* What one chunk reads while one token is computed: long enough for prefetching to run, short
  * enough to share out evenly. Matrices of many megabytes take larger ones. */
 enum { CHUNK_BYTES = 24 * 1024, MAX_CHUNK_BYTES = 160 * 1024, CHUNKS_A_THREAD = 16 };
 
@@ -119,6 +119,17 @@ static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, s
                       .wide = wide ? c->wide : NULL};
 }
 
+/* What rounding left over of x, as rows of its own. */
+static cpu_rows fine_input(const cpu *c, const cpu_rows *x)
+{
+    return (cpu_rows){.n_tokens = x->n_tokens,
+                      .cols = x->cols,
+                      .q = c->fine_q,
+                      .d = c->fine_d,
+                      .sums = c->fine_sums,
+                      .q_stride = x->q_stride};
+}
+
 /* ---- chunks ------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -126,19 +137,23 @@ typedef struct {
     size_t row, n_rows;
 } chunk;
 
-/* Chunk number i over all outputs, each cut into pieces of `rows`; false beyond the last. */
-static bool find_chunk(const cpu *c, const graph_linear *op, const cpu_step *s, size_t rows, size_t i, chunk *at)
+/* How many chunks all outputs have, each cut into pieces of `rows`. */
+static size_t count_chunks(const cpu *c, const graph_linear *op, const cpu_step *s, size_t rows)
 {
-    for (uint32_t out = 0; out < s->n_out; out++) {
-        const size_t width = c->graph->values[op->out[out]].width, n = (width + rows - 1) / rows;
-        if (i < n) {
-            const size_t row = i * rows;
-            *at = (chunk){out, row, width - row < rows ? width - row : rows};
-            return true;
-        }
+    size_t n = 0;
+    for (uint32_t out = 0; out < s->n_out; out++)
+        n += (c->graph->values[op->out[out]].width + rows - 1) / rows;
+    return n;
+}
+
+static chunk find_chunk(const cpu *c, const graph_linear *op, size_t rows, size_t i)
+{
+    for (uint32_t out = 0;; out++) {
+        const size_t width = c->graph->values[op->out[out]].width, n = (width + rows - 1) / rows, row = i * rows;
+        if (i < n)
+            return (chunk){out, row, width - row < rows ? width - row : rows};
         i -= n;
     }
-    return false;
 }
 
 static const uint8_t *chunk_data(const cpu_packed *p, size_t row)
@@ -146,19 +161,16 @@ static const uint8_t *chunk_data(const cpu_packed *p, size_t row)
     return p ? p->data + row / PACK_ROWS * p->group_bytes : NULL;
 }
 
-/* What this thread will read after chunk `i`: its next chunk, or where it is likely to begin in the
- * following linear. */
-static const uint8_t *read_next(const cpu *c, const graph_linear *op, const cpu_step *s, size_t i, uint32_t thread)
+/* Where this thread will begin in the linear after this one, most likely. */
+static const uint8_t *read_following(const cpu *c, const cpu_step *s, bool one, uint32_t thread)
 {
-    chunk at;
-    if (find_chunk(c, op, s, s->one_rows, i, &at))
-        return chunk_data(s->packed[at.out], at.row);
     if (!s->following)
         return NULL;
+    const graph_linear *op = &s->following->u.linear;
     const cpu_step *f = &c->steps[s->following - c->graph->ops];
-    return find_chunk(c, &s->following->u.linear, f, f->one_rows, thread, &at)
-               ? chunk_data(f->packed[at.out], at.row)
-               : NULL;
+    const size_t rows = one ? f->one_rows : CPU_MANY_ROWS, n = count_chunks(c, op, f, rows);
+    const chunk at = find_chunk(c, op, rows, n * thread / pool_threads(c->pool));
+    return chunk_data(f->packed[at.out], at.row);
 }
 
 /* Rows of weight w for all tokens into tile[t * stride + r], bias added. */
@@ -174,9 +186,9 @@ static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t
     else if (x->n_tokens == 1)
         c->kernels.gemv[p->kind](p, group, n_groups, x, tile, next);
     else if (x->wide)
-        c->kernels.wide[p->kind](p, group, n_groups, x, tile, stride, work);
+        c->kernels.wide[p->kind](p, group, n_groups, x, tile, stride, work, next);
     else
-        c->kernels.gemm[p->kind](p, group, n_groups, x, tile, stride, work);
+        c->kernels.gemm[p->kind](p, group, n_groups, x, tile, stride, work, next);
     const float *b = x->q == c->fine_q ? NULL : cpu_vector(c, op->bias[w]); // once
     if (b)
         for (size_t i = 0; i < x->n_tokens; i++)
@@ -184,16 +196,13 @@ static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t
                 tile[i * stride + r] += b[at->row + r];
 }
 
-/* The same rows times what the input's rounding left over. */
-static void add_fine(cpu *c, const graph_linear *op, const cpu_step *s, const chunk *at, const cpu_rows *x,
+/* The same rows times what the input's rounding left over, where the kernel did not see to it. */
+static void add_rest(cpu *c, const graph_linear *op, const cpu_step *s, const chunk *at, const cpu_rows *x,
                      float *tile, size_t stride, uint32_t thread)
 {
+    const cpu_rows rest = fine_input(c, x);
     float *more = tile + stride * x->n_tokens;
-    cpu_rows fine = *x;
-    fine.q = c->fine_q;
-    fine.d = c->fine_d;
-    fine.sums = c->fine_sums;
-    multiply(c, op, s, at->out, at, &fine, more, stride, NULL, thread);
+    multiply(c, op, s, at->out, at, &rest, more, stride, NULL, thread);
     for (size_t t = 0; t < x->n_tokens; t++)
         for (size_t r = 0; r < at->n_rows; r++)
             tile[t * stride + r] += more[t * stride + r];
@@ -208,8 +217,8 @@ static void run_chunk(cpu *c, const graph_linear *op, const cpu_step *s, const c
              thread);
     if (s->gated)
         multiply(c, op, s, 1, at, x, up, stride, next, thread);
-    if (s->fine)
-        add_fine(c, op, s, at, x, tile, stride, thread);
+    if (s->fine && !x->rest)
+        add_rest(c, op, s, at, x, tile, stride, thread);
     for (size_t t = 0; t < x->n_tokens; t++) {
         const float *from = tile + t * stride;
         float *to = out + t * out_width + at->row;
@@ -227,16 +236,25 @@ void cpu_linear(cpu *c, const graph_op *o, size_t row, size_t n, float *logits, 
 {
     const graph_linear *op = &o->u.linear;
     const cpu_step *s = &c->steps[o - c->graph->ops];
-    const cpu_rows x = n == 1 && !s->fine ? one_input(c, op, s, row, thread)
-                                          : many_inputs(c, op, s, row, n, thread);
-    const size_t rows = n == 1 ? s->one_rows : CPU_MANY_ROWS;
-    chunk at;
-    for (size_t i = pool_ticket(c->pool); find_chunk(c, op, s, rows, i, &at);) {
-        const size_t next = pool_ticket(c->pool);
-        const uint8_t *ahead = n == 1 ? read_next(c, op, s, next, thread) : NULL;
+    cpu_rows x = n == 1 && !s->fine ? one_input(c, op, s, row, thread) : many_inputs(c, op, s, row, n, thread);
+    const cpu_rows rest = fine_input(c, &x);
+    if (n == 1 && s->fine && s->packed[0])
+        x.rest = &rest;
+    const size_t rows = n == 1 ? s->one_rows : CPU_MANY_ROWS, n_chunks = count_chunks(c, op, s, rows);
+    size_t i, next;
+    bool more = pool_take(c->pool, thread, n_chunks, &i);
+    for (; more; i = next) {
+        const chunk at = find_chunk(c, op, rows, i);
         float *out = logits ? logits : cpu_value(c, op->out[at.out], row);
+        const uint8_t *ahead;
+        more = pool_take(c->pool, thread, n_chunks, &next);
+        if (more) {
+            const chunk then = find_chunk(c, op, rows, next);
+            ahead = chunk_data(s->packed[then.out], then.row);
+        } else {
+            ahead = read_following(c, s, n == 1, thread);
+        }
         run_chunk(c, op, s, &at, &x, out, c->graph->values[op->out[at.out]].width, rows, ahead, thread);
-        i = next;
     }
     pool_barrier(c->pool);
 }

@@ -98,7 +98,7 @@ void cpu_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread)
     pool_barrier(c->pool);
 }
 
-/* A ticket is a few tokens' queries of one group of heads; the last tokens see most and go first. */
+/* A piece is a few tokens' queries of one group of heads; the last tokens see most and go first. */
 void cpu_attend(cpu *c, const graph_attend *op, uint32_t thread)
 {
     const graph_sizes *s = &c->graph->sizes;
@@ -119,7 +119,7 @@ void cpu_attend(cpu *c, const graph_attend *op, uint32_t thread)
                              .d_head = s->d_head,
                              .window = op->window,
                              .scale = op->scale};
-    for (size_t item; (item = pool_ticket(c->pool)) < n_items;) {
+    for (size_t item; pool_take(c->pool, thread, n_items, &item);) {
         const size_t t = (n_steps - 1 - item / s->n_kv_heads) * step, n = c->n - t < step ? c->n - t : step;
         const uint32_t kv_head = (uint32_t)(item % s->n_kv_heads);
         const size_t at = kv_head * group * s->d_head;

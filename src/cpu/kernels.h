@@ -12,13 +12,17 @@
     X(ref)           \
     X(portable)      \
     X(wasm)          \
+    X(neon)          \
+    X(i8mm)          \
     X(avx2)          \
     X(avx512)        \
     X(amx)
 
 /* The inputs of a linear: n_tokens rows of `cols` values, as floats and, if the kernel asks for
  * them, as int8 in blocks of 16 with their scales and sums (see quant_activations). */
-typedef struct {
+typedef struct cpu_rows cpu_rows;
+
+struct cpu_rows {
     size_t n_tokens, cols;
     const float *f;      // [n_tokens][f_stride]
     size_t f_stride;
@@ -27,7 +31,8 @@ typedef struct {
     const int32_t *sums; // the same
     size_t q_stride;
     const uint16_t *wide; // bfloat16 [n_tokens rounded up to CPU_WIDE_TOKENS][q_stride], or NULL
-} cpu_rows;
+    const cpu_rows *rest; // one token: what rounding left over, as int8 again, to be added; or NULL
+};
 
 /* y[t * y_stride + r] = W[row + r, :] . x[t, :] for r < n_rows and all tokens.
  * scratch: 64-byte aligned, CPU_ROW_SCRATCH bytes a column of W. */
@@ -37,13 +42,14 @@ typedef void cpu_matmul_fn(const graph_tensor *w, size_t row, size_t n_rows, con
 enum { CPU_ROW_SCRATCH = 8 };
 
 /* Products over packed weights (pack.h), groups group ... group + n - 1 of 16 rows.
- * gemv: one token, y [16 n]; `next` is where this thread will read next, for prefetching, or NULL.
+ * `next` is where this thread will read next, for prefetching, or NULL.
+ * gemv: one token, y [16 n].
  * gemm: y[t * y_stride + r]; scratch: 64-byte aligned, CPU_PANEL_BYTES a column of W.
  * Rows beyond the matrix come out as 0. */
 typedef void cpu_gemv_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
                          const uint8_t *next);
 typedef void cpu_gemm_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
-                         size_t y_stride, void *scratch);
+                         size_t y_stride, void *scratch, const uint8_t *next);
 
 enum { CPU_PANEL_BYTES = 64 }; // two groups as bfloat16; bytes with scales and minimums take 40
 
@@ -114,6 +120,7 @@ cpu_attend_fn cpu_attend_portable;
 void cpu_fill_avx2_float(cpu_kernels *k);
 void cpu_fill_avx512_float(cpu_kernels *k);
 void cpu_fill_wasm_float(cpu_kernels *k);
+void cpu_fill_neon_float(cpu_kernels *k);
 
 /* Does this machine have the path's instructions? */
 #define CPU_DECLARE_HAS(path) bool cpu_has_##path(void);

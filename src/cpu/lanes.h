@@ -21,8 +21,9 @@
  *                  acc_sum_byte(acc) gives the sums (the same as acc_dot and acc_sum, or another way)
  *   BYTE_ZERO      what bytes of Q8_0 and IQ4_NL stand above their value when acc_dot_byte sees them
  *                  (128, or 0 if vi_byte(v) makes them signed); vi_byte(v)
- *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_mul vf_fma(a, b, c) = a * b + c
+ *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_add vf_mul vf_fma(a, b, c) = a * b + c
  *   vf_int(vi) vf_f16(p) vf_u8(p) vf_i8(p)   from int32, LANES halves, LANES bytes
+ *   OWN_TILES      if defined, panel_store and tile_sums are the ISA file's own, after this one
  */
 #include "cpu/kernels.h"
 #include "cpu/lanes_packed.h"
@@ -158,19 +159,21 @@ LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t
     const uint8_t *p = w->data + group * w->group_bytes, *end = p + n_groups * w->group_bytes;
     ahead a = {p + PREFETCH_BYTES, end, next ? next : end};
     for (size_t g = 0; g < n_groups; g++) {
-        vf f[SUBS];
+        vf f[2][SUBS];
         for (size_t sub = 0; sub < SUBS; sub++)
-            f[sub] = vf_zero();
+            f[0][sub] = f[1][sub] = vf_zero();
         for (size_t u = 0; u < w->n_units; u++, p += w->unit_bytes) {
             prefetch(&a, w->unit_bytes);
-            const size_t first = u * blocks;
-            for (size_t b = 0; b < blocks && (is_super(kind) || first + b < n_blocks); b++)
+            const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
+            int pass = 0;
+            for (const cpu_rows *q = x; q; q = q->rest, pass++)
+                for (size_t b = 0; b < blocks && b < left; b++)
 #pragma GCC unroll 4
-                for (size_t sub = 0; sub < SUBS; sub++)
-                    f[sub] = add_block(kind, p, x, b, first + b, sub, f[sub]);
+                    for (size_t sub = 0; sub < SUBS; sub++)
+                        f[pass][sub] = add_block(kind, p, q, b, first + b, sub, f[pass][sub]);
         }
         for (size_t sub = 0; sub < SUBS; sub++)
-            vf_store(y + 16 * g + LANES * sub, f[sub]);
+            vf_store(y + 16 * g + LANES * sub, x->rest ? vf_add(f[0][sub], f[1][sub]) : f[0][sub]);
     }
 }
 
@@ -194,17 +197,28 @@ LANES_INLINE size_t part_bytes(pack_kind kind)
     return part_lines(kind) * (splits(kind) ? 128u : 64u) + 64 + (has_min(kind) ? 64u : 0u);
 }
 
+#ifdef OWN_TILES
+LANES_INLINE void panel_store(uint8_t *part, size_t line, size_t sub, vi v);
+LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, size_t first, const int8_t *q,
+                            size_t q_stride, vi sums[TILE_VECTORS][TILE_TOKENS], int n);
+#else
+/* Register `sub` of a line of a part. */
+LANES_INLINE void panel_store(uint8_t *part, size_t line, size_t sub, vi v)
+{
+    vi_store(part + 64 * line + 4 * LANES * sub, v);
+}
+#endif
+
 LANES_INLINE void unpack_part(pack_kind kind, const uint8_t *w, size_t part, size_t sub, uint8_t *to)
 {
     const size_t b = kind == PACK_Q6_K ? part / 2 : part, lines = part_lines(kind);
     const uint8_t *p = w + head_of(kind) + block_of(kind) * b + 4 * LANES * sub;
-    uint8_t *line = to + 4 * LANES * sub;
-    for (size_t i = 0; i < lines; i++, line += 64) {
+    for (size_t i = 0; i < lines; i++) {
         const int half = kind == PACK_Q6_K ? (int)(part % 2) : (int)(i / 4);
         const vi v = weights(kind, p, (int)(i % 4), half);
-        vi_store(line, splits(kind) ? low(v) : v);
+        panel_store(to, i, sub, splits(kind) ? low(v) : v);
         if (splits(kind))
-            vi_store(line + 64 * lines, high(v));
+            panel_store(to, lines + i, sub, high(v));
     }
     float *scale = (float *)(void *)(to + lines * (splits(kind) ? 128u : 64u)) + LANES * sub;
     vf_store(scale, part_scale(kind, w, part, sub));
@@ -212,6 +226,7 @@ LANES_INLINE void unpack_part(pack_kind kind, const uint8_t *w, size_t part, siz
         vf_store(scale + 16, part_min(kind, w, part, sub));
 }
 
+#ifndef OWN_TILES
 /* Sums of 16 columns, lines first ... first + 3 of a part, for a tile. */
 LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, size_t first, const int8_t *q,
                             size_t q_stride, vi sums[TILE_VECTORS][TILE_TOKENS], int n)
@@ -248,6 +263,7 @@ LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, siz
                 sums[v][t] = vi_add(sums[v][t], vi_left32(acc_sum(r[v][t].high), 4));
         }
 }
+#endif
 
 /* TILE_ROWS rows from row `row` of the panel, n tokens (a constant) from the rows of x. */
 LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size_t row, size_t n_parts,
@@ -306,7 +322,7 @@ LANES_INLINE void lone_group(pack_kind kind, const uint8_t *panel, size_t stride
                              const cpu_rows *x, float *y, size_t y_stride)
 {
     for (size_t t = 0; t < x->n_tokens; t++) {
-        float both[TILE_ROWS];
+        float both[PANEL_GROUPS * PACK_ROWS];
         tile(kind, panel, stride, 0, n_parts, x, t, both, 0, 1);
         memcpy(y + t * y_stride, both, PACK_ROWS * sizeof *both);
     }
@@ -342,8 +358,9 @@ LANES_INLINE void gemm(pack_kind kind, const cpu_packed *w, size_t group, size_t
         gemv(PACK_##kind, w, group, n, x, y, next);                                                      \
     }                                                                                                    \
     static LANES_TARGET void gemm_##kind(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, \
-                                         float *y, size_t y_stride, void *scratch)                       \
+                                         float *y, size_t y_stride, void *scratch, const uint8_t *next)  \
     {                                                                                                    \
+        (void)next;                                                                                      \
         gemm(PACK_##kind, w, group, n, x, y, y_stride, scratch);                                         \
     }
 PACK_KINDS(LANES_KERNELS)

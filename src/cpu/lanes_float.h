@@ -39,14 +39,11 @@ static LANES_TARGET void norm(const graph_norm *n, const float *weight, const fl
 {
     const size_t whole = width / LANES * LANES;
     float mean = 0;
-    if (n->kind == GRAPH_NORM_LAYER) {
-        vf sum = vf_zero();
-        for (size_t i = 0; i < whole; i += LANES)
-            sum = vf_add(sum, vf_load(x + i));
-        mean = vf_sum(sum);
-        for (size_t i = whole; i < width; i++)
-            mean += x[i];
-        mean /= (float)width;
+    if (n->kind == GRAPH_NORM_LAYER) { // in double: what is left of it after x - mean must hold
+        double sum = 0;
+        for (size_t i = 0; i < width; i++)
+            sum += (double)x[i];
+        mean = (float)(sum / (double)width);
     }
     const vf means = vf_set1(mean);
     vf squares = vf_zero();

@@ -13,10 +13,14 @@ typedef struct {
     char pad[CACHE_LINE - sizeof(uint32_t)];
 } word;
 
+typedef struct {
+    _Atomic uint64_t value;
+    char pad[CACHE_LINE - sizeof(uint64_t)];
+} word64;
+
 struct pool {
     word generation; // of the barrier: changes when all have arrived
     word arrived;
-    word ticket;
     word job;      // changes when there is work (or the end)
     word sleepers; // threads that gave up spinning somewhere
     ingle_allocator allocator;
@@ -25,6 +29,7 @@ struct pool {
     void (*work)(void *arg, uint32_t thread);
     void *arg;
     struct member {
+        word64 taken; // of its part of the range: generation << 32 | how many pieces
         pool *pool;
         host_thread *thread;
         uint32_t index;
@@ -57,7 +62,7 @@ static void change(pool *p, word *w)
 void pool_barrier(pool *p)
 {
     if (p->n_threads == 1) {
-        atomic_store_explicit(&p->ticket.value, 0, memory_order_relaxed);
+        atomic_fetch_add_explicit(&p->generation.value, 1, memory_order_relaxed);
         return;
     }
     const uint32_t now = atomic_load_explicit(&p->generation.value, memory_order_acquire);
@@ -66,13 +71,34 @@ void pool_barrier(pool *p)
         return;
     }
     atomic_store(&p->arrived.value, 0);
-    atomic_store(&p->ticket.value, 0);
     change(p, &p->generation);
 }
 
-uint32_t pool_ticket(pool *p)
+/* The next piece of the owner's part, whoever asks. A count of an earlier generation means none yet. */
+static bool take_from(pool *p, uint32_t owner, size_t n, size_t *piece)
 {
-    return atomic_fetch_add_explicit(&p->ticket.value, 1, memory_order_relaxed);
+    const uint64_t now = atomic_load_explicit(&p->generation.value, memory_order_relaxed);
+    const size_t first = n * owner / p->n_threads, end = n * (owner + 1) / p->n_threads;
+    _Atomic uint64_t *taken = &p->members[owner].taken.value;
+    uint64_t seen = atomic_load_explicit(taken, memory_order_relaxed);
+    for (;;) {
+        const size_t count = seen >> 32 == now ? (size_t)(seen & UINT32_MAX) : 0;
+        if (count >= end - first)
+            return false;
+        if (atomic_compare_exchange_weak_explicit(taken, &seen, now << 32 | (count + 1), memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+            *piece = first + count;
+            return true;
+        }
+    }
+}
+
+bool pool_take(pool *p, uint32_t thread, size_t n, size_t *piece)
+{
+    for (uint32_t i = 0; i < p->n_threads; i++)
+        if (take_from(p, (thread + i) % p->n_threads, n, piece))
+            return true;
+    return false;
 }
 
 static void member_main(void *arg)
@@ -100,7 +126,7 @@ void pool_run(pool *p, void (*work)(void *arg, uint32_t thread), void *arg)
 
 pool *pool_open(uint32_t n_threads, const ingle_allocator *a)
 {
-    const size_t bytes = sizeof(pool) + n_threads * sizeof(struct member);
+    const size_t bytes = sizeof(pool) + n_threads * sizeof(struct member); // [0] is the caller's
     pool *p = mem_zero(a, 1, bytes);
     if (!p)
         return NULL;
@@ -109,7 +135,8 @@ pool *pool_open(uint32_t n_threads, const ingle_allocator *a)
     // The count is final before anyone is let out of the first wait: workers read it only in runs.
     for (uint32_t i = 1; i < n_threads; i++) {
         struct member *m = &p->members[p->n_threads];
-        *m = (struct member){p, NULL, p->n_threads};
+        m->pool = p;
+        m->index = p->n_threads;
         m->thread = host_thread_start(member_main, m);
         if (!m->thread)
             break;
