@@ -61,7 +61,7 @@ static double read_speed(void)
     for (int i = 0; i < READS; i++) {
         const double start = now();
         sum = sum + cpu_read_all(data, BIG / sizeof *data);
-        const double speed = BIG / (now() - start);
+        const double speed = (double)BIG / (now() - start);
         best = speed > best ? speed : best;
     }
     free(data);
@@ -105,13 +105,13 @@ static void print_dots(void)
         double start = now();
         if (cpu_has_avx2()) {
             sink = sink + peak_avx2();
-            const double speed = 10.0 * DOTS * 32 / (now() - start);
+            const double speed = 10.0 * (double)DOTS * 32 / (now() - start);
             avx2 = speed > avx2 ? speed : avx2;
         }
         start = now();
         if (cpu_has_avx512()) {
             sink = sink + peak_vnni();
-            const double speed = 10.0 * DOTS * 64 / (now() - start);
+            const double speed = 10.0 * (double)DOTS * 64 / (now() - start);
             vnni = speed > vnni ? speed : vnni;
         }
     }
@@ -203,7 +203,7 @@ static void bench_packed(bench *b, const quant_traits *f, pack_kind kind)
     p.rows = LAYER_ROWS;
     p.n_groups = LAYER_ROWS / PACK_ROWS;
     const double many = fastest(run_gemm, b, &p);
-    print_kernel(b, f->name, b->k->wide[kind] ? "wide" : "packed", bytes, one, (double)N_TOKENS * LAYER_ROWS * N_COLS, many);
+    print_kernel(b, f->name, b->k->wide[kind] ? "wide" : "packed", bytes, one, (double)N_TOKENS * (double)LAYER_ROWS * (double)N_COLS, many);
     free(data);
     free((void *)(uintptr_t)w.data);
 }
@@ -212,11 +212,11 @@ static void bench_packed(bench *b, const quant_traits *f, pack_kind kind)
 static void bench_plain(bench *b, const quant_traits *f)
 {
     graph_tensor w = random_matrix(f, BIG / 8);
-    const double bytes = (double)w.rows * N_COLS / f->values * f->bytes;
+    const double bytes = (double)w.rows * (double)N_COLS / f->values * f->bytes;
     const double one = fastest(run_one, b, &w);
     w.rows = CHUNK * 2;
     const double many = fastest(run_many, b, &w);
-    print_kernel(b, f->name, "rows", bytes, one, (double)N_TOKENS * (double)w.rows * N_COLS, many);
+    print_kernel(b, f->name, "rows", bytes, one, (double)N_TOKENS * (double)w.rows * (double)N_COLS, many);
     free((void *)(uintptr_t)w.data);
 }
 
