@@ -291,7 +291,11 @@ js/node_modules/.package-lock.json: js/package.json js/package-lock.json
 
 test-web: all web-build    ## tests of the package and the page; the last line is the total
 	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/run.mjs
-.PHONY: web web-build test-web
+
+# ACCEPT=--quick: a third of SmolLM2's recorded tokens.
+accept-web: web-build      ## recorded answers through the package: each build, in Node and in Chromium
+	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/accept.mjs $(ACCEPT)
+.PHONY: web web-build test-web accept-web
 
 # ---- benchmarks ---------------------------------------------------------------------------------
 # ingle beside other engines, on the same files (docs/benchmarks.md). They are packages of bench/
@@ -310,8 +314,3 @@ bench/node_modules/.package-lock.json: bench/package.json bench/package-lock.jso
 bench-kernels: $(B)/tests/test_cpu ## each product's kernels, in GB/s and GMAC/s beside this machine's limits
 	@$< bench $(ARGS)
 .PHONY: bench-peers bench-kernels
-
-# ACCEPT=--quick: a third of SmolLM2's recorded tokens.
-accept-web: web-build      ## recorded answers through the package: each build, in Node and in Chromium
-	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/accept.mjs $(ACCEPT)
-.PHONY: web web-build test-web accept-web
