@@ -213,9 +213,12 @@ test('an abort stops within one token, with threads and without', { skip: skip |
 test('a model too large is refused with byte counts before it is downloaded', { skip }, async t => {
   const SIZE = 5_000_000_000
   const huge = join(folder, 'huge.gguf') // a whole header, and a hole of the file system behind it
-  copyFileSync(STORIES, huge)
-  truncateSync(huge, SIZE)
-  const { server, address } = await serve({ page: folder, files: [huge] })
+  const large = join(folder, 'large.gguf') // would fit, but for its KV cache
+  for (const [path, size] of [[huge, SIZE], [large, 4_000_000_000]]) {
+    copyFileSync(STORIES, path)
+    truncateSync(path, size)
+  }
+  const { server, address } = await serve({ page: folder, files: [huge, large] })
   const requests = []
   server.on('request', ({ url, headers, socket }, response) => {
     const before = socket.bytesWritten
@@ -239,6 +242,13 @@ test('a model too large is refused with byte counts before it is downloaded', { 
   assert.equal(error.code, 'ERR_MEMORY')
   assert.match(error.message, /5000000000 bytes.*4294967296 bytes/)
   const sent = requests.filter(r => r.url.endsWith('.gguf')).map(r => r.bytes())
+  requests.length = 0
+  const start = performance.now()
+  const withCache = await ask(async () => (await import('/ingle/index.js')).load('/models/large.gguf', { contextSize: 2 ** 20 })
+    .then(() => null, e => ({ code: e.code, message: e.message })))
+  assert.equal(withCache.code, 'ERR_MEMORY')
+  assert.match(withCache.message, /4000000000 bytes and its KV cache 671088640; .* 4294967296 bytes/)
+  assert.ok(performance.now() - start < 5000, 'it was not refused at once')
   t.diagnostic(`load: ${sent.join(', ')} bytes had left the server when it was refused`)
   // What the connection's buffers took before the browser closed it; the body is never read.
   assert.ok(sent.length === 1 && sent[0] < 16e6, `${sent} bytes were sent`)
