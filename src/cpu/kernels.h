@@ -29,10 +29,21 @@ struct cpu_rows {
     const int8_t *q;     // [n_tokens][q_stride], q_stride = cols rounded up to 32
     const float *d;      // [n_tokens][q_stride / 16]
     const int32_t *sums; // the same
+    const int32_t *starts;   // the same: -8 sums, from which kernels begin whose weights stand above 0
+    const float *block_sums; // [n_tokens][q_stride / 32]: sums of d q
     size_t q_stride;
     const uint16_t *wide; // bfloat16 [n_tokens rounded up to CPU_WIDE_TOKENS][q_stride], or NULL
     const cpu_rows *rest; // one token: what rounding left over, as int8 again, to be added; or NULL
 };
+
+/* starts and block_sums of a row from d and sums [n], n even. */
+static inline void cpu_derive_sums(const float *d, const int32_t *sums, size_t n, int32_t *starts, float *block_sums)
+{
+    for (size_t i = 0; i < n; i++)
+        starts[i] = -8 * sums[i];
+    for (size_t i = 0; i < n / 2; i++)
+        block_sums[i] = d[2 * i] * (float)sums[2 * i] + d[2 * i + 1] * (float)sums[2 * i + 1];
+}
 
 /* y[t * y_stride + r] = W[row + r, :] . x[t, :] for r < n_rows and all tokens.
  * scratch: 64-byte aligned, CPU_ROW_SCRATCH bytes a column of W. */

@@ -39,11 +39,15 @@
 #define LANES_INLINE static inline __attribute__((always_inline)) LANES_TARGET
 
 /* Both operands are signed, so bytes of Q8_0 and IQ4_NL lose their 128 and any of them fits. */
-enum { LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 4608, SPLIT_BYTES = 0, BYTE_ZERO = 0 };
+enum {
+    LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 4608, PREFETCH_NEAR_BYTES = 1152,
+    HIGH_IN_PLACE = 0, SPLIT_BYTES = 0, BYTE_ZERO = 0
+};
 enum { ATTEND_ROWS = 4 };
 /* Four products of at most `most` x 128 to 32 bits. */
 #define ACC_STEPS(most) (INT32_MAX / ((most) * 128 * 4))
-#define PREFETCH(p)     __builtin_prefetch(p)
+#define PREFETCH_FAR(p)  __builtin_prefetch((p), 0, 2)
+#define PREFETCH_NEAR(p) __builtin_prefetch((p), 0, 3)
 
 typedef int32x4_t vi;
 typedef int32x4_t vacc;
