@@ -302,7 +302,7 @@ function residentBytes() {
   return Math.max(...[...parents].filter(([pid]) => pid !== process.pid && isOurs(pid) && isPage(pid)).map(([, { bytes }]) => bytes))
 }
 
-test('loading and disposing ten times leaves memory where it was', { skip: skip || process.platform !== 'linux' && 'reads /proc' || !SMOLLM && 'SmolLM2 was not fetched' }, async () => {
+test('loading and disposing ten times leaves memory where it was', { skip: skip || process.platform !== 'linux' && 'reads /proc' || !SMOLLM && 'SmolLM2 was not fetched' }, async t => {
   const load = (page, count, keep) => page.evaluate(async ({ count, keep }) => {
     const { load } = await import('/ingle/index.js')
     for (let i = 0; i < count; i++) {
@@ -314,22 +314,29 @@ test('loading and disposing ten times leaves memory where it was', { skip: skip 
         await model.dispose()
     }
   }, { count, keep })
+  /** The least of some seconds: the browser is slow to give memory back. */
   const settled = async page => {
-    await page.requestGC()
-    await new Promise(resolve => setTimeout(resolve, 1000))
-    return residentBytes()
+    let least = Infinity
+    for (let i = 0; i < 8; i++) {
+      await page.requestGC()
+      await new Promise(resolve => setTimeout(resolve, 500))
+      least = Math.min(least, residentBytes())
+    }
+    return least
   }
-  const { fresh, last } = await withPage(`${isolated.address}empty.html`, async page => {
-    const fresh = await settled(page)
+  const { before, after, loaded } = await withPage(`${isolated.address}empty.html`, async page => {
+    await load(page, 2, false)
+    const before = await settled(page)
     await load(page, 10, false)
-    await settled(page)
+    const after = await settled(page)
     await load(page, 1, true)
-    return { fresh, last: await settled(page) }
+    return { before, after, loaded: await settled(page) }
   })
-  // One model is there, and what the browser is slow to return; eleven would be over a gigabyte.
   const { size } = statSync(SMOLLM)
-  assert.ok(last - fresh > size, `a model shows as ${last - fresh} bytes`)
-  assert.ok(last - fresh < 5 * size, `${last - fresh} bytes with one model of ${size} loaded`)
+  const mib = n => `${(n / 2 ** 20).toFixed(0)} MiB`
+  t.diagnostic(`resident: ${mib(before)} after two, ${mib(after)} after ten more, ${mib(loaded)} with one loaded`)
+  assert.ok(loaded - after > size, `a model shows as ${loaded - after} bytes`)
+  assert.ok(after - before < size / 2, `${after - before} bytes more after ten models of ${size}`)
 })
 
 // ---- the page
