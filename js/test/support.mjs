@@ -50,6 +50,7 @@ export async function serveBytes(bytes, answer = () => false) {
     response.end(bytes.subarray(first, last + 1))
   })
   await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+  server.unref() // a test that fails before it closes it must not wait for it
   return {
     url: `http://127.0.0.1:${server.address().port}/model.gguf`, seen,
     close: () => new Promise(resolve => {
