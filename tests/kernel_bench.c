@@ -224,15 +224,17 @@ static void make_inputs(bench *b, float *x, uint16_t *wide)
 {
     static int8_t q[N_TOKENS * N_COLS];
     static float d[N_TOKENS * N_COLS / 16];
-    static int32_t sums[N_TOKENS * N_COLS / 16];
+    static int32_t sums[N_TOKENS * N_COLS / 16], starts[N_TOKENS * N_COLS / 16];
+    static float block_sums[N_TOKENS * N_COLS / 32];
     uint64_t seed = 9;
     for (size_t i = 0; i < (size_t)N_TOKENS * N_COLS; i++)
         x[i] = test_random_float(&seed);
     quant_activations(x, (size_t)N_TOKENS * N_COLS, q, d, sums);
+    cpu_derive_sums(d, sums, (size_t)N_TOKENS * N_COLS / 16, starts, block_sums);
     if (b->k->round_wide)
         for (size_t t = 0; t < N_TOKENS; t++)
             b->k->round_wide(x + t * N_COLS, N_COLS, wide + t * N_COLS);
-    b->many = (cpu_rows){.n_tokens = N_TOKENS, .cols = N_COLS, .f = x, .f_stride = N_COLS, .q = q, .d = d, .sums = sums,
+    b->many = (cpu_rows){.n_tokens = N_TOKENS, .cols = N_COLS, .f = x, .f_stride = N_COLS, .q = q, .d = d, .sums = sums, .starts = starts, .block_sums = block_sums,
                          .q_stride = N_COLS, .wide = b->k->round_wide ? wide : NULL};
     b->one = b->many;
     b->one.n_tokens = 1;

@@ -79,15 +79,19 @@ static void *place(guarded *g, int side, size_t bytes)
     return side == FRONT ? g->first : g->first + g->bytes - bytes;
 }
 
-static bool untouched(const guarded *g, const void *block, size_t bytes)
+static bool is_pattern(const uint8_t *p, size_t n)
 {
-    for (const uint8_t *p = g->first - MARGIN, *b = block; p < g->first + g->bytes + MARGIN; p++)
-        if ((p < b || p >= b + bytes) && *p != 0xA5)
-            return false;
-    return true;
+    return n == 0 || (p[0] == 0xA5 && memcmp(p, p + 1, n - 1) == 0);
 }
 
-static guarded mem_packed, mem_w, mem_f, mem_q, mem_d, mem_sums, mem_y, mem_scratch;
+static bool untouched(const guarded *g, const void *block, size_t bytes)
+{
+    const uint8_t *first = g->first - MARGIN, *b = block, *end = g->first + g->bytes + MARGIN;
+    return is_pattern(first, (size_t)(b - first)) && is_pattern(b + bytes, (size_t)(end - b) - bytes);
+}
+
+static guarded mem_packed, mem_w, mem_f, mem_q, mem_d, mem_sums, mem_starts, mem_block_sums, mem_y,
+    mem_scratch;
 
 static void map_memory(void)
 {
@@ -99,6 +103,8 @@ static void map_memory(void)
     mem_q = guard(64 * 1024);
     mem_d = guard(128 * 1024);
     mem_sums = guard(8 * 1024);
+    mem_starts = guard(8 * 1024);
+    mem_block_sums = guard(8 * 1024);
     mem_y = guard(128 * 1024);
     mem_scratch = guard(128 * 1024);
 }
@@ -162,6 +168,17 @@ typedef struct {
     float x_values[TOKENS_MAX * COLS_MAX];
 } product;
 
+/* What follows from d and sums, each in a place that ends with it. */
+static void derive(cpu_rows *x)
+{
+    const size_t n = x->n_tokens * (x->q_stride / 16);
+    int32_t *starts = place(&mem_starts, BACK, n * sizeof *starts);
+    float *block_sums = place(&mem_block_sums, BACK, n / 2 * sizeof *block_sums);
+    cpu_derive_sums(x->d, x->sums, n, starts, block_sums);
+    x->starts = starts;
+    x->block_sums = block_sums;
+}
+
 /* Inputs as a kernel gets them: floats if it reads floats, else int8 in blocks, and nothing else. */
 static void place_inputs(product *p, bool int8, int side, size_t n_tokens)
 {
@@ -181,6 +198,7 @@ static void place_inputs(product *p, bool int8, int side, size_t n_tokens)
     p->x.q = q;
     p->x.d = d;
     p->x.sums = sums;
+    derive(&p->x);
 }
 
 /* The true product of row r and token t, and how far a kernel may be off.
@@ -194,16 +212,21 @@ static double true_product(const product *p, size_t r, size_t t, bool int8, doub
     const size_t cols = p->x.cols;
     const double *w = p->values + r * cols;
     const float *x = p->x_values + t * cols;
-    double sum = 0, all = 0, largest = 0, rounded = 0, inputs = 0;
+    double sum = 0, all = 0, largest = 0, rounded = 0, inputs = 0, step = 0;
+    float peak = 0;
     for (size_t i = 0; i < cols; i++) {
-        float peak = 0;
-        for (size_t j = i / 16 * 16; j < i / 16 * 16 + 16 && j < cols; j++)
-            peak = fmaxf(peak, fabsf(x[j]));
-        sum += w[i] * (double)x[i];
-        all += fabs(w[i] * (double)x[i]);
-        largest = fmax(largest, fabs(w[i]));
-        // The scale and the division are floats too, hence a little over a half.
-        rounded += fabs(w[i]) * fmax((double)peak / 127 * (0.5 + 260 * U), 127 * (double)FLT_MIN);
+        if (i % 16 == 0) { // a block of inputs
+            peak = 0;
+            for (size_t j = i; j < i + 16 && j < cols; j++)
+                peak = fmaxf(peak, fabsf(x[j]));
+            // The scale and the division are floats too, hence a little over a half.
+            step = fmax((double)peak / 127 * (0.5 + 260 * U), 127 * (double)FLT_MIN);
+        }
+        const double size = fabs(w[i]), term = w[i] * (double)x[i];
+        sum += term;
+        all += fabs(term);
+        largest = size > largest ? size : largest;
+        rounded += size * step;
         inputs += (double)peak;
     }
     const double n = (double)cols;
@@ -477,6 +500,8 @@ static void check_exact_packed(const cpu_kernels *k, product *p, const oracle_fo
                             .q = all.q + t * all.q_stride,
                             .d = all.d + t * blocks,
                             .sums = all.sums + t * blocks,
+                            .starts = all.starts + t * blocks,
+                            .block_sums = all.block_sums + t * (blocks / 2),
                             .q_stride = all.q_stride};
         k->gemv[packing](&w, 0, w.n_groups, &x, one, NULL);
         for (size_t r = 0; r < ROWS; r++) {
@@ -514,6 +539,7 @@ static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f
         d[i / 16] = 0.125f;
     }
     p->x = (cpu_rows){.n_tokens = TOKENS, .cols = cols, .q = q, .d = d, .sums = sums, .q_stride = cols};
+    derive(&p->x);
     float y[TOKENS * ROWS];
     k->matmul[f->id](&p->w, 0, ROWS, &p->x, y, ROWS, place(&mem_scratch, BACK, cols * CPU_ROW_SCRATCH));
     check_exact_packed(k, p, f);

@@ -25,6 +25,16 @@ static size_t q_stride(const graph *g)
     return (size_t)(g->in_width + CPU_PAD - 1) / CPU_PAD * CPU_PAD;
 }
 
+static void lay_out_int8(cpu_int8 *q, size_t n, size_t stride, uint8_t *base, size_t *at)
+{
+    const size_t sixteens = size_mul(n, stride / CPU_BLOCK);
+    q->q = carve(base, at, size_mul(n, stride));
+    q->d = carve(base, at, size_mul(sixteens, sizeof *q->d));
+    q->sums = carve(base, at, size_mul(sixteens, sizeof *q->sums));
+    q->starts = carve(base, at, size_mul(sixteens, sizeof *q->starts));
+    q->block_sums = carve(base, at, size_mul(sixteens / 2, sizeof *q->block_sums));
+}
+
 /* Attention's, or a panel's, which is larger than a row's unpacking. */
 static size_t work_bytes(const graph *g, const cpu_options *opt)
 {
@@ -45,9 +55,7 @@ static void lay_out_thread(cpu_thread *t, const graph *g, const cpu_options *opt
     const size_t many = size_mul(CPU_MANY_ROWS, wide_tokens(opt->n_batch)), stride = q_stride(g);
     t->tile = carve(base, at, size_mul(2 * sizeof(float), many > CPU_ONE_ROWS ? many : CPU_ONE_ROWS));
     t->normed = carve(base, at, (size_t)g->in_width * sizeof(float));
-    t->q = carve(base, at, stride);
-    t->d = carve(base, at, stride / CPU_BLOCK * sizeof(float));
-    t->sums = carve(base, at, stride / CPU_BLOCK * sizeof(int32_t));
+    lay_out_int8(&t->q, 1, stride, base, at);
     t->work = carve(base, at, work_bytes(g, opt));
 }
 
@@ -57,14 +65,10 @@ static size_t lay_out(cpu *c, const graph *g, const cpu_options *opt, uint8_t *b
     const size_t n = opt->n_batch, stride = q_stride(g);
     c->values = carve(base, &at, size_mul(size_mul(n, (size_t)g->plan_width), sizeof(float)));
     c->normed = carve(base, &at, size_mul(size_mul(n, (size_t)g->in_width), sizeof(float)));
-    c->q = carve(base, &at, size_mul(n, stride));
-    c->d = carve(base, &at, size_mul(size_mul(n, stride / CPU_BLOCK), sizeof(float)));
-    c->sums = carve(base, &at, size_mul(size_mul(n, stride / CPU_BLOCK), sizeof(int32_t)));
+    lay_out_int8(&c->q, n, stride, base, &at);
     if (c->kernels.round_wide)
         c->wide = carve(base, &at, size_mul(size_mul(wide_tokens(n), stride), sizeof *c->wide));
-    c->fine_q = carve(base, &at, size_mul(CPU_HEAD_ROWS, stride));
-    c->fine_d = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(float), stride / CPU_BLOCK));
-    c->fine_sums = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(int32_t), stride / CPU_BLOCK));
+    lay_out_int8(&c->fine, CPU_HEAD_ROWS, stride, base, &at);
     c->logits = carve(base, &at, size_mul(CPU_HEAD_ROWS * sizeof(float), g->sizes.n_vocab));
     c->steps = carve(base, &at, size_mul(g->n_ops, sizeof *c->steps));
     c->threads = carve(base, &at, size_mul(opt->n_threads, sizeof *c->threads));

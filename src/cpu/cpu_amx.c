@@ -119,7 +119,7 @@ AMX_INLINE void gemm_wide(pack_kind kind, const cpu_packed *w, size_t group, siz
         for (size_t t = 0; t < x->n_tokens; t += 32) {
             const uint16_t *from = x->wide + t * x->q_stride + first * COLUMNS;
             for (size_t i = 0; i < fetch; i += 64, next += 64)
-                PREFETCH(next);
+                PREFETCH_FAR(next);
             if (x->n_tokens - t > 16)
                 multiply_tiles(panel, n, from, x->q_stride, y + t * y_stride, y_stride, true, s > 0);
             else

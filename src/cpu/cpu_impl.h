@@ -33,13 +33,18 @@ typedef struct {
     const graph_op *following; // the next linear, whose weights can be fetched ahead; may be NULL
 } cpu_step;
 
+/* Rows as int8: see cpu_rows. */
+typedef struct {
+    int8_t *q;
+    float *d, *block_sums;
+    int32_t *sums, *starts;
+} cpu_int8;
+
 /* One thread's own memory. */
 typedef struct {
     float *tile;   // two of CPU_MANY_ROWS x n_batch or CPU_ONE_ROWS
     float *normed; // [in_width], for one token
-    int8_t *q;     // the same token as int8
-    float *d;
-    int32_t *sums;
+    cpu_int8 q;    // the same token
     void *work;    // a row's unpacking, a panel, or attention's scores
 } cpu_thread;
 
@@ -56,13 +61,9 @@ struct cpu {
 
     float *values;  // [n_batch] times the plan
     float *normed;  // [n_batch][in_width]
-    int8_t *q;      // [n_batch][in_width rounded up to 32]
-    float *d;       // [n_batch][q_stride / 16]
-    int32_t *sums;  // the same
+    cpu_int8 q;     // [n_batch][in_width rounded up to 32]
     uint16_t *wide; // [n_batch rounded up to CPU_WIDE_TOKENS][q_stride], if some kernel reads it
-    int8_t *fine_q; // [CPU_HEAD_ROWS][q_stride]: what q left over, as int8 again
-    float *fine_d;
-    int32_t *fine_sums;
+    cpu_int8 fine;  // [CPU_HEAD_ROWS][q_stride]: what q left over, as int8 again
     float *logits;  // [CPU_HEAD_ROWS][n_vocab]
     cpu_thread *threads; // [n_threads]
     cpu_rope_table ropes[CPU_MAX_ROPES];

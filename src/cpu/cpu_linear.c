@@ -59,64 +59,72 @@ static const float *norm_input(cpu *c, const graph_linear *op, const float *x, f
     return normed;
 }
 
+/* x [width] as row t of q; such formats have rows of whole blocks. */
+static void round_row(cpu *c, const cpu_int8 *q, const float *x, size_t width, size_t stride, size_t t)
+{
+    const size_t at = t * (stride / CPU_BLOCK);
+    c->kernels.quantise(x, width, q->q + t * stride, q->d + at, q->sums + at);
+    cpu_derive_sums(q->d + at, q->sums + at, width / CPU_BLOCK, q->starts + at, q->block_sums + at / 2);
+}
+
+static cpu_rows int8_rows(const cpu_int8 *q, size_t n, size_t width)
+{
+    return (cpu_rows){.n_tokens = n,
+                      .cols = width,
+                      .q = q->q,
+                      .d = q->d,
+                      .sums = q->sums,
+                      .starts = q->starts,
+                      .block_sums = q->block_sums,
+                      .q_stride = (width + CPU_PAD - 1) / CPU_PAD * CPU_PAD};
+}
+
 /* One token: every thread makes the input for itself, which is cheaper than a barrier. */
 static cpu_rows one_input(cpu *c, const graph_linear *op, const cpu_step *s, size_t row, uint32_t thread)
 {
     const cpu_thread *t = &c->threads[thread];
     const size_t width = c->graph->values[op->in].width;
-    const float *x = norm_input(c, op, cpu_value(c, op->in, row), t->normed);
-    if (s->int8) // such formats have rows of whole blocks
-        c->kernels.quantise(x, width, t->q, t->d, t->sums);
-    return (cpu_rows){.n_tokens = 1,
-                      .cols = width,
-                      .f = x,
-                      .f_stride = width,
-                      .q = t->q,
-                      .d = t->d,
-                      .sums = t->sums,
-                      .q_stride = (width + CPU_PAD - 1) / CPU_PAD * CPU_PAD};
+    cpu_rows rows = int8_rows(&t->q, 1, width);
+    rows.f = norm_input(c, op, cpu_value(c, op->in, row), t->normed);
+    rows.f_stride = width;
+    if (s->int8)
+        round_row(c, &t->q, rows.f, width, rows.q_stride, 0);
+    return rows;
 }
 
 /* What int8 left over of row t, as int8 again. x [width] becomes the difference. */
 static void make_fine_input(cpu *c, float *x, size_t width, size_t stride, size_t t)
 {
-    const int8_t *q = c->q + t * stride;
-    const float *d = c->d + t * (stride / CPU_BLOCK);
+    const int8_t *q = c->q.q + t * stride;
+    const float *d = c->q.d + t * (stride / CPU_BLOCK);
     for (size_t i = 0; i < width; i++)
         x[i] -= d[i / CPU_BLOCK] * (float)q[i];
-    c->kernels.quantise(x, width, c->fine_q + t * stride, c->fine_d + t * (stride / CPU_BLOCK),
-                        c->fine_sums + t * (stride / CPU_BLOCK));
+    round_row(c, &c->fine, x, width, stride, t);
 }
 
 static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, size_t row, size_t n,
                             uint32_t thread)
 {
     const size_t width = c->graph->values[op->in].width;
-    const size_t stride = (width + CPU_PAD - 1) / CPU_PAD * CPU_PAD;
     const bool wide = s->wide && !s->fine && n >= CPU_WIDE_TOKENS;
+    cpu_rows rows = int8_rows(&c->q, n, width);
     for (size_t t = thread; t < n; t += pool_threads(c->pool)) {
         float *normed = c->normed + t * width;
         const float *x = norm_input(c, op, cpu_value(c, op->in, row + t), normed);
         if (wide)
-            c->kernels.round_wide(x, width, c->wide + t * stride);
-        else if (s->int8) // such formats have rows of whole blocks
-            c->kernels.quantise(x, width, c->q + t * stride, c->d + t * (stride / CPU_BLOCK),
-                                c->sums + t * (stride / CPU_BLOCK));
-        if (s->fine && op->norm.kind == GRAPH_NORM_NONE)
-            memcpy(normed, cpu_value(c, op->in, row + t), width * sizeof *normed);
+            c->kernels.round_wide(x, width, c->wide + t * rows.q_stride);
+        else if (s->int8)
+            round_row(c, &c->q, x, width, rows.q_stride, t);
+        if (s->fine && x != normed)
+            memcpy(normed, x, width * sizeof *normed);
         if (s->fine)
-            make_fine_input(c, normed, width, stride, t);
+            make_fine_input(c, normed, width, rows.q_stride, t);
     }
     pool_barrier(c->pool);
-    return (cpu_rows){.n_tokens = n,
-                      .cols = width,
-                      .f = op->norm.kind != GRAPH_NORM_NONE ? c->normed : cpu_value(c, op->in, row),
-                      .f_stride = width,
-                      .q = c->q,
-                      .d = c->d,
-                      .sums = c->sums,
-                      .q_stride = stride,
-                      .wide = wide ? c->wide : NULL};
+    rows.f = op->norm.kind != GRAPH_NORM_NONE ? c->normed : cpu_value(c, op->in, row);
+    rows.f_stride = width;
+    rows.wide = wide ? c->wide : NULL;
+    return rows;
 }
 
 /* ---- chunks ------------------------------------------------------------------------------------- */
@@ -178,23 +186,20 @@ static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t
         c->kernels.wide[p->kind](p, group, n_groups, x, tile, stride, work, next);
     else
         c->kernels.gemm[p->kind](p, group, n_groups, x, tile, stride, work, next);
-    const float *b = x->q == c->fine_q ? NULL : cpu_vector(c, op->bias[w]); // once
+    const float *b = x->q == c->fine.q ? NULL : cpu_vector(c, op->bias[w]); // once
     if (b)
         for (size_t i = 0; i < x->n_tokens; i++)
             for (size_t r = 0; r < at->n_rows; r++)
                 tile[i * stride + r] += b[at->row + r];
 }
 
-/* The same rows times what the input's rounding left over. */
-static void add_fine(cpu *c, const graph_linear *op, const cpu_step *s, const chunk *at, const cpu_rows *x,
+/* The same rows times what the input's rounding left over, where the kernel did not see to it. */
+static void add_rest(cpu *c, const graph_linear *op, const cpu_step *s, const chunk *at, const cpu_rows *x,
                      float *tile, size_t stride, uint32_t thread)
 {
+    const cpu_rows rest = int8_rows(&c->fine, x->n_tokens, x->cols);
     float *more = tile + stride * x->n_tokens;
-    cpu_rows fine = *x;
-    fine.q = c->fine_q;
-    fine.d = c->fine_d;
-    fine.sums = c->fine_sums;
-    multiply(c, op, s, at->out, at, &fine, more, stride, NULL, thread);
+    multiply(c, op, s, at->out, at, &rest, more, stride, NULL, thread);
     for (size_t t = 0; t < x->n_tokens; t++)
         for (size_t r = 0; r < at->n_rows; r++)
             tile[t * stride + r] += more[t * stride + r];
@@ -209,8 +214,8 @@ static void run_chunk(cpu *c, const graph_linear *op, const cpu_step *s, const c
              thread);
     if (s->gated)
         multiply(c, op, s, 1, at, x, up, stride, next, thread);
-    if (s->fine)
-        add_fine(c, op, s, at, x, tile, stride, thread);
+    if (s->fine && !x->rest)
+        add_rest(c, op, s, at, x, tile, stride, thread);
     for (size_t t = 0; t < x->n_tokens; t++) {
         const float *from = tile + t * stride;
         float *to = out + t * out_width + at->row;
@@ -228,8 +233,10 @@ void cpu_linear(cpu *c, const graph_op *o, size_t row, size_t n, float *logits, 
 {
     const graph_linear *op = &o->u.linear;
     const cpu_step *s = &c->steps[o - c->graph->ops];
-    const cpu_rows x = n == 1 && !s->fine ? one_input(c, op, s, row, thread)
-                                          : many_inputs(c, op, s, row, n, thread);
+    cpu_rows x = n == 1 && !s->fine ? one_input(c, op, s, row, thread) : many_inputs(c, op, s, row, n, thread);
+    const cpu_rows rest = int8_rows(&c->fine, n, x.cols);
+    if (n == 1 && s->fine && s->packed[0])
+        x.rest = &rest;
     const size_t rows = n == 1 ? s->one_rows : CPU_MANY_ROWS, n_chunks = count_chunks(c, op, s, rows);
     size_t i, next;
     bool more = pool_take(c->pool, thread, n_chunks, &i);

@@ -12,22 +12,38 @@
     X(ref)           \
     X(portable)      \
     X(wasm)          \
+    X(neon)          \
+    X(i8mm)          \
     X(avx2)          \
     X(avx512)        \
     X(amx)
 
 /* The inputs of a linear: n_tokens rows of `cols` values, as floats and, if the kernel asks for
  * them, as int8 in blocks of 16 with their scales and sums (see quant_activations). */
-typedef struct {
+typedef struct cpu_rows cpu_rows;
+
+struct cpu_rows {
     size_t n_tokens, cols;
     const float *f;      // [n_tokens][f_stride]
     size_t f_stride;
     const int8_t *q;     // [n_tokens][q_stride], q_stride = cols rounded up to 32
     const float *d;      // [n_tokens][q_stride / 16]
     const int32_t *sums; // the same
+    const int32_t *starts;   // the same: -8 sums, from which kernels begin whose weights stand above 0
+    const float *block_sums; // [n_tokens][q_stride / 32]: sums of d q
     size_t q_stride;
     const uint16_t *wide; // bfloat16 [n_tokens rounded up to CPU_WIDE_TOKENS][q_stride], or NULL
-} cpu_rows;
+    const cpu_rows *rest; // one token: what rounding left over, as int8 again, to be added; or NULL
+};
+
+/* starts and block_sums of a row from d and sums [n], n even. */
+static inline void cpu_derive_sums(const float *d, const int32_t *sums, size_t n, int32_t *starts, float *block_sums)
+{
+    for (size_t i = 0; i < n; i++)
+        starts[i] = -8 * sums[i];
+    for (size_t i = 0; i < n / 2; i++)
+        block_sums[i] = d[2 * i] * (float)sums[2 * i] + d[2 * i + 1] * (float)sums[2 * i + 1];
+}
 
 /* y[t * y_stride + r] = W[row + r, :] . x[t, :] for r < n_rows and all tokens.
  * scratch: 64-byte aligned, CPU_ROW_SCRATCH bytes a column of W. */
@@ -115,6 +131,7 @@ cpu_attend_fn cpu_attend_portable;
 void cpu_fill_avx2_float(cpu_kernels *k);
 void cpu_fill_avx512_float(cpu_kernels *k);
 void cpu_fill_wasm_float(cpu_kernels *k);
+void cpu_fill_neon_float(cpu_kernels *k);
 
 /* Does this machine have the path's instructions? */
 #define CPU_DECLARE_HAS(path) bool cpu_has_##path(void);

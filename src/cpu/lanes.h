@@ -7,7 +7,9 @@
  *   TILE_VECTORS   registers of weights in a tile; TILE_VECTORS * LANES is 8, 16 or 32
  *   TILE_TOKENS    tokens in a tile, 2 ... 6
  *   LANES_TARGET   function attribute with the instruction set
- *   PREFETCH(p)    asks for the cache line at p; PREFETCH_BYTES how far ahead (0: not at all)
+ *   PREFETCH_FAR(p) PREFETCH_NEAR(p)   ask for the cache line at p: into the second-level cache,
+ *                  PREFETCH_BYTES ahead (0: not at all), and into the first, PREFETCH_NEAR_BYTES ahead
+ *   HIGH_IN_PLACE  1: acc_dot takes weights of up to 240, so upper nibbles need no shift
  *   vi, vf         registers of LANES x 4 bytes / int32, and of LANES floats
  *   vi_load(p) vi_store(p, v) vi_set1(int32) vi_add (int32) vi_and vi_or
  *   vi_left(v, n) vi_right(v, n)   16-bit shifts;   vi_left32(v, n)
@@ -21,8 +23,9 @@
  *                  acc_sum_byte(acc) gives the sums (the same as acc_dot and acc_sum, or another way)
  *   BYTE_ZERO      what bytes of Q8_0 and IQ4_NL stand above their value when acc_dot_byte sees them
  *                  (128, or 0 if vi_byte(v) makes them signed); vi_byte(v)
- *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_mul vf_fma(a, b, c) = a * b + c
+ *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_add vf_mul vf_fma(a, b, c) = a * b + c
  *   vf_int(vi) vf_f16(p) vf_u8(p) vf_i8(p)   from int32, LANES halves, LANES bytes
+ *   OWN_TILES      if defined, panel_store and tile_sums are the ISA file's own, after this one
  */
 #include "cpu/kernels.h"
 #include "cpu/lanes_packed.h"
@@ -35,7 +38,7 @@ enum {
 
 LANES_INLINE int steps_of(pack_kind kind)
 {
-    return kind == PACK_Q5_K   ? ACC_STEPS(31)
+    return has_fifths(kind)    ? ACC_STEPS(31)
            : kind == PACK_Q6_K ? ACC_STEPS(63)
            : is_byte(kind) && !SPLIT_BYTES ? ACC_STEPS(255)
                                            : ACC_STEPS(15);
@@ -93,84 +96,121 @@ LANES_INLINE vi run_end(const running *r, byte_form form)
 
 /* ---- one token ---------------------------------------------------------------------------------- */
 
-/* Half a block: sum over 16 columns of q x, without the offset. */
-LANES_INLINE vi half_sum(pack_kind kind, const uint8_t *p, const int8_t *x, int half)
+/* Asks for what comes after the lines at p: near them, and at `far` as far on in the stream as prefetching
+ * runs ahead. One line at a time: a burst would fill the queue that loads wait in, too. */
+LANES_INLINE void fetch(const uint8_t *p, const uint8_t *far)
+{
+    if (PREFETCH_BYTES) {
+        PREFETCH_FAR(far);
+        PREFETCH_NEAR(p + PREFETCH_NEAR_BYTES);
+    }
+}
+
+/* Are upper nibbles left where they are, so that sums come out 16 times too large? */
+LANES_INLINE bool in_place(pack_kind kind, int half)
+{
+    return HIGH_IN_PLACE && half && (kind == PACK_Q4_0 || kind == PACK_Q4_1 || kind == PACK_Q4_K);
+}
+
+/* Half a block: sum over 16 columns of q x, without the offset. far: NULL, or see fetch. */
+LANES_INLINE vi half_sum(pack_kind kind, const uint8_t *p, const int8_t *x, int half, const uint8_t *far)
 {
     const byte_form form = form_of(kind);
     running r = run_start();
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; j++)
-        run_add(&r, form, steps_of(kind), weights(kind, p, j, half), vi_four(x + 16 * half + 4 * j));
+    for (int j = 0; j < 4; j++) {
+        const size_t line = 64 * (4 * (size_t)half + (size_t)j);
+        if (far && line < block_of(kind))
+            fetch(p + line, far + line);
+        const vi w = in_place(kind, half) ? vi_and(vi_load(p + 64 * j), vi_bytes(0xF0)) : weights(kind, p, j, half);
+        run_add(&r, form, steps_of(kind), w, vi_four(x + 16 * half + 4 * j));
+    }
     return run_end(&r, form);
+}
+
+/* What 16 columns' weights, standing above 0, bring too much. */
+LANES_INLINE vi start_of(pack_kind kind, int32_t start)
+{
+    const vi v = vi_set1(start);
+    switch (zero_of(kind)) {
+    case 16:
+        return vi_left32(v, 1);
+    case 32:
+        return vi_left32(v, 2);
+    case 128:
+        return vi_left32(v, 4);
+    default:
+        return v;
+    }
 }
 
 /* Adds 16 columns to a row's sum, and a block's minimum. gemv and gemm do this alike and in the same
  * order, so a token's numbers do not depend on how many are computed together. */
-LANES_INLINE vf add_half(pack_kind kind, vf f, vi i, vf scale, float d, int32_t sum)
+LANES_INLINE vf add_half(pack_kind kind, vf f, vi i, vf scale, float d, int32_t start)
 {
     if (zero_of(kind))
-        i = vi_add(i, vi_set1(-zero_of(kind) * sum));
+        i = vi_add(i, start_of(kind, start));
     return vf_fma(vf_int(i), vf_mul(scale, vf_set1(d)), f);
 }
 
-LANES_INLINE vf add_min(vf f, vf minimum, const float *d, const int32_t *sums)
+/* The second half where its sum is 16 times too large: the numbers are the same. */
+LANES_INLINE vf add_high(pack_kind kind, vf f, vi i, vf scale, float d, int32_t start)
 {
-    return vf_fma(minimum, vf_set1(d[0] * (float)sums[0] + d[1] * (float)sums[1]), f);
+    if (zero_of(kind))
+        i = vi_add(i, vi_left32(start_of(kind, start), 4));
+    return vf_fma(vf_int(i), vf_mul(vf_mul(scale, vf_set1(0.0625f)), vf_set1(d)), f);
 }
 
 /* Block b of the input against block u of the unit w, rows of register `sub`. */
-LANES_INLINE vf add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x, size_t u, size_t b, size_t sub, vf f)
+LANES_INLINE vf add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x, size_t u, size_t b, size_t sub, vf f,
+                          const uint8_t *far)
 {
-    const uint8_t *p = w + head_of(kind) + block_of(kind) * u + 4 * LANES * sub;
+    const size_t at = head_of(kind) + block_of(kind) * u;
+    const uint8_t *p = w + at + 4 * LANES * sub;
     const int8_t *q = x->q + BLOCK * b;
     const float *d = x->d + 2 * b;
-    const int32_t *sums = x->sums + 2 * b;
+    const int32_t *starts = x->starts + 2 * b;
     const bool halves = kind == PACK_Q6_K; // with scales of their own
     const vf scale = part_scale(kind, w, halves ? 2 * u : u, sub);
-    f = add_half(kind, f, half_sum(kind, p, q, 0), scale, d[0], sums[0]);
-    f = add_half(kind, f, half_sum(kind, p, q, 1), halves ? part_scale(kind, w, 2 * u + 1, sub) : scale, d[1],
-                 sums[1]);
-    return has_min(kind) ? add_min(f, part_min(kind, w, u, sub), d, sums) : f;
+    far = PREFETCH_BYTES && sub == 0 ? far + at : NULL;
+    f = add_half(kind, f, half_sum(kind, p, q, 0, far), scale, d[0], starts[0]);
+    const vi high = half_sum(kind, p, q, 1, far);
+    if (in_place(kind, 1))
+        f = add_high(kind, f, high, scale, d[1], starts[1]);
+    else
+        f = add_half(kind, f, high, halves ? part_scale(kind, w, 2 * u + 1, sub) : scale, d[1], starts[1]);
+    return has_min(kind) ? vf_fma(part_min(kind, w, u, sub), vf_set1(x->block_sums[b]), f) : f;
 }
 
-/* Where prefetching stands: it runs ahead of the weights and jumps to `next` at `end`. */
-typedef struct {
-    const uint8_t *at, *end, *next;
-} ahead;
-
-LANES_INLINE void prefetch(ahead *a, size_t bytes)
-{
-    if (PREFETCH_BYTES == 0)
-        return;
-    for (size_t i = 0; i < bytes; i += 64)
-        PREFETCH(a->at + i);
-    a->at += bytes;
-    if (a->at >= a->end) {
-        a->at = a->next;
-        a->end = (const uint8_t *)UINTPTR_MAX;
-    }
-}
-
+/* One token against groups of rows. Prefetching runs ahead of the weights by PREFETCH_BYTES and goes on at
+ * `next` from the end. */
 LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t n_groups, const cpu_rows *x,
                        float *y, const uint8_t *next)
 {
     const size_t blocks = is_super(kind) ? 8 : 2, n_blocks = w->cols / BLOCK;
     const uint8_t *p = w->data + group * w->group_bytes, *end = p + n_groups * w->group_bytes;
-    ahead a = {p + PREFETCH_BYTES, end, next ? next : end};
+    const uint8_t *far = p + PREFETCH_BYTES;
     for (size_t g = 0; g < n_groups; g++) {
-        vf f[SUBS];
+        vf f[2][SUBS];
         for (size_t sub = 0; sub < SUBS; sub++)
-            f[sub] = vf_zero();
-        for (size_t u = 0; u < w->n_units; u++, p += w->unit_bytes) {
-            prefetch(&a, w->unit_bytes);
-            const size_t first = u * blocks;
-            for (size_t b = 0; b < blocks && (is_super(kind) || first + b < n_blocks); b++)
+            f[0][sub] = f[1][sub] = vf_zero();
+        for (size_t u = 0; u < w->n_units; u++, p += w->unit_bytes, far += w->unit_bytes) {
+            if (PREFETCH_BYTES && far >= end) {
+                far = next ? next : end;
+                end = (const uint8_t *)UINTPTR_MAX;
+            }
+            for (size_t line = 0; line < head_of(kind); line += 64)
+                fetch(p + line, far + line);
+            const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
+            int pass = 0;
+            for (const cpu_rows *q = x; q; q = q->rest, pass++)
+                for (size_t b = 0; b < blocks && b < left; b++)
 #pragma GCC unroll 4
-                for (size_t sub = 0; sub < SUBS; sub++)
-                    f[sub] = add_block(kind, p, x, b, first + b, sub, f[sub]);
+                    for (size_t sub = 0; sub < SUBS; sub++)
+                        f[pass][sub] = add_block(kind, p, q, b, first + b, sub, f[pass][sub], far);
         }
         for (size_t sub = 0; sub < SUBS; sub++)
-            vf_store(y + 16 * g + LANES * sub, f[sub]);
+            vf_store(y + 16 * g + LANES * sub, x->rest ? vf_add(f[0][sub], f[1][sub]) : f[0][sub]);
     }
 }
 
@@ -194,17 +234,28 @@ LANES_INLINE size_t part_bytes(pack_kind kind)
     return part_lines(kind) * (splits(kind) ? 128u : 64u) + 64 + (has_min(kind) ? 64u : 0u);
 }
 
+#ifdef OWN_TILES
+LANES_INLINE void panel_store(uint8_t *part, size_t line, size_t sub, vi v);
+LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, size_t first, const int8_t *q,
+                            size_t q_stride, vi sums[TILE_VECTORS][TILE_TOKENS], int n);
+#else
+/* Register `sub` of a line of a part. */
+LANES_INLINE void panel_store(uint8_t *part, size_t line, size_t sub, vi v)
+{
+    vi_store(part + 64 * line + 4 * LANES * sub, v);
+}
+#endif
+
 LANES_INLINE void unpack_part(pack_kind kind, const uint8_t *w, size_t part, size_t sub, uint8_t *to)
 {
     const size_t b = kind == PACK_Q6_K ? part / 2 : part, lines = part_lines(kind);
     const uint8_t *p = w + head_of(kind) + block_of(kind) * b + 4 * LANES * sub;
-    uint8_t *line = to + 4 * LANES * sub;
-    for (size_t i = 0; i < lines; i++, line += 64) {
+    for (size_t i = 0; i < lines; i++) {
         const int half = kind == PACK_Q6_K ? (int)(part % 2) : (int)(i / 4);
         const vi v = weights(kind, p, (int)(i % 4), half);
-        vi_store(line, splits(kind) ? low(v) : v);
+        panel_store(to, i, sub, splits(kind) ? low(v) : v);
         if (splits(kind))
-            vi_store(line + 64 * lines, high(v));
+            panel_store(to, lines + i, sub, high(v));
     }
     float *scale = (float *)(void *)(to + lines * (splits(kind) ? 128u : 64u)) + LANES * sub;
     vf_store(scale, part_scale(kind, w, part, sub));
@@ -212,6 +263,7 @@ LANES_INLINE void unpack_part(pack_kind kind, const uint8_t *w, size_t part, siz
         vf_store(scale + 16, part_min(kind, w, part, sub));
 }
 
+#ifndef OWN_TILES
 /* Sums of 16 columns, lines first ... first + 3 of a part, for a tile. */
 LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, size_t first, const int8_t *q,
                             size_t q_stride, vi sums[TILE_VECTORS][TILE_TOKENS], int n)
@@ -248,6 +300,7 @@ LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, siz
                 sums[v][t] = vi_add(sums[v][t], vi_left32(acc_sum(r[v][t].high), 4));
         }
 }
+#endif
 
 /* TILE_ROWS rows from row `row` of the panel, n tokens (a constant) from the rows of x. */
 LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size_t row, size_t n_parts,
@@ -261,9 +314,10 @@ LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size
     const size_t scales = lines * (splits(kind) ? 128u : 64u);
     const int8_t *q = x->q + token * x->q_stride;
     const float *d = x->d + token * d_stride;
-    const int32_t *sums = x->sums + token * d_stride;
-    for (size_t part = 0; part < n_parts; part++, panel += stride) {
-        for (size_t first = 0; first < lines; first += 4, q += 16, d++, sums++) {
+    const int32_t *starts = x->starts + token * d_stride;
+    const float *block_sums = x->block_sums + token * (d_stride / 2);
+    for (size_t part = 0; part < n_parts; part++, panel += stride, block_sums++) { // (those of kinds with minimums)
+        for (size_t first = 0; first < lines; first += 4, q += 16, d++, starts++) {
             vi i[TILE_VECTORS][TILE_TOKENS];
             tile_sums(kind, panel, row, first, q, x->q_stride, i, n);
             for (int v = 0; v < TILE_VECTORS; v++) {
@@ -272,15 +326,14 @@ LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size
 #pragma GCC unroll 6
                 for (int t = 0; t < n; t++)
                     f[v][t] = add_half(kind, f[v][t], i[v][t], vf_load(scale), d[(size_t)t * d_stride],
-                                       sums[(size_t)t * d_stride]);
+                                       starts[(size_t)t * d_stride]);
             }
         }
         for (int v = 0; has_min(kind) && v < TILE_VECTORS; v++) {
             const size_t at = row + (size_t)v * LANES;
             const float *minimum = (const float *)(const void *)(panel + at / 16 * bytes + scales) + 16 + at % 16;
             for (int t = 0; t < n; t++)
-                f[v][t] = add_min(f[v][t], vf_load(minimum), d - 2 + (size_t)t * d_stride,
-                                  sums - 2 + (size_t)t * d_stride);
+                f[v][t] = vf_fma(vf_load(minimum), vf_set1(block_sums[(size_t)t * (d_stride / 2)]), f[v][t]);
         }
     }
     for (int v = 0; v < TILE_VECTORS; v++)
@@ -306,7 +359,7 @@ LANES_INLINE void lone_group(pack_kind kind, const uint8_t *panel, size_t stride
                              const cpu_rows *x, float *y, size_t y_stride)
 {
     for (size_t t = 0; t < x->n_tokens; t++) {
-        float both[TILE_ROWS];
+        float both[PANEL_GROUPS * PACK_ROWS];
         tile(kind, panel, stride, 0, n_parts, x, t, both, 0, 1);
         memcpy(y + t * y_stride, both, PACK_ROWS * sizeof *both);
     }

@@ -10,10 +10,14 @@
 #define LANES_TARGET __attribute__((target("avx2,fma,f16c")))
 #define LANES_INLINE static inline __attribute__((always_inline)) LANES_TARGET
 
-enum { LANES = 8, TILE_VECTORS = 2, TILE_TOKENS = 3, PREFETCH_BYTES = 4608, SPLIT_BYTES = 1, BYTE_ZERO = 128, ATTEND_ROWS = 3 };
+enum {
+    LANES = 8, TILE_VECTORS = 2, TILE_TOKENS = 3, PREFETCH_BYTES = 4608, PREFETCH_NEAR_BYTES = 1152,
+    HIGH_IN_PLACE = 0, SPLIT_BYTES = 1, BYTE_ZERO = 128, ATTEND_ROWS = 3
+};
 /* Each step adds two products of at most `most` x 128 to 16 bits. */
 #define ACC_STEPS(most) (32767 / ((most) * 128 * 2))
-#define PREFETCH(p)     _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#define PREFETCH_FAR(p)  _mm_prefetch((const char *)(p), _MM_HINT_T1)
+#define PREFETCH_NEAR(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 
 typedef __m256i vi;
 typedef __m256i vacc;

@@ -13,9 +13,13 @@
 /* Decode reads memory as fast as it comes only when it is asked for well ahead, and into the second
  * level, which can wait for more lines at once than the first: reading 96 MB on a Sapphire Rapids
  * server, one thread, gives 14 GB/s unasked, 20 into L1 4.5 KB ahead and 24 into L2 9 KB ahead. */
-enum { LANES = 16, TILE_VECTORS = 2, TILE_TOKENS = 5, PREFETCH_BYTES = 9216, SPLIT_BYTES = 0, BYTE_ZERO = 128, ATTEND_ROWS = 4 };
+enum {
+    LANES = 16, TILE_VECTORS = 2, TILE_TOKENS = 5, PREFETCH_BYTES = 9216, PREFETCH_NEAR_BYTES = 1152,
+    HIGH_IN_PLACE = 1, SPLIT_BYTES = 0, BYTE_ZERO = 128, ATTEND_ROWS = 4
+};
 #define ACC_STEPS(most) 1000000
-#define PREFETCH(p)     _mm_prefetch((const char *)(p), _MM_HINT_T1)
+#define PREFETCH_FAR(p)  _mm_prefetch((const char *)(p), _MM_HINT_T1)
+#define PREFETCH_NEAR(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 
 typedef __m512i vi;
 typedef __m512i vacc;

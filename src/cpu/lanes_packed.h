@@ -8,7 +8,12 @@ enum { BLOCK = 32 };
 /* Everything that depends on the kind; kind is a constant wherever this is inlined. */
 LANES_INLINE bool has_min(pack_kind kind)
 {
-    return kind == PACK_Q4_1 || kind == PACK_Q4_K || kind == PACK_Q5_K;
+    return kind == PACK_Q4_1 || kind == PACK_Q5_1 || kind == PACK_Q4_K || kind == PACK_Q5_K;
+}
+
+LANES_INLINE bool has_fifths(pack_kind kind)
+{
+    return kind == PACK_Q5_0 || kind == PACK_Q5_1 || kind == PACK_Q5_K;
 }
 
 LANES_INLINE bool is_byte(pack_kind kind)
@@ -23,18 +28,22 @@ LANES_INLINE bool is_super(pack_kind kind)
 
 LANES_INLINE int32_t zero_of(pack_kind kind)
 {
-    return kind == PACK_Q4_0 ? 8 : kind == PACK_Q6_K ? 32 : is_byte(kind) ? BYTE_ZERO : 0;
+    return kind == PACK_Q4_0   ? 8
+           : kind == PACK_Q5_0 ? 16
+           : kind == PACK_Q6_K ? 32
+           : is_byte(kind)     ? BYTE_ZERO
+                               : 0;
 }
 
 /* Bytes before the lines of a unit, and bytes of a block's lines. */
 LANES_INLINE size_t head_of(pack_kind kind)
 {
-    return is_super(kind) ? 320 : kind == PACK_Q4_1 ? 128 : 64;
+    return is_super(kind) ? 320 : has_min(kind) ? 128 : 64;
 }
 
 LANES_INLINE size_t block_of(pack_kind kind)
 {
-    return kind == PACK_Q8_0 ? 512 : kind == PACK_Q5_K ? 320 : kind == PACK_Q6_K ? 384 : 256;
+    return kind == PACK_Q8_0 ? 512 : has_fifths(kind) ? 320 : kind == PACK_Q6_K ? 384 : 256;
 }
 
 LANES_INLINE vi low(vi v)
@@ -55,7 +64,7 @@ LANES_INLINE vi weights(pack_kind kind, const uint8_t *p, int j, int half)
     const vi v = vi_load(p + 64 * j), nibble = half ? high(v) : low(v);
     if (kind == PACK_IQ4_NL)
         return vi_iq4(nibble);
-    if (kind == PACK_Q5_K) {
+    if (has_fifths(kind)) {
         const vi fifth = vi_load(p + 256);
         const vi bit = half ? vi_right(fifth, j) : vi_left(vi_right(fifth, j), 4);
         return vi_or(nibble, vi_and(bit, vi_bytes(16)));

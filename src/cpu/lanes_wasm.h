@@ -18,8 +18,12 @@
 #define ACC_STEPS(most) (INT32_MAX / ((most) * 128 * 4))
 #endif
 
-enum { LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 0, SPLIT_BYTES = 0, BYTE_ZERO = 128, ATTEND_ROWS = 3 };
-#define PREFETCH(p) ((void)(p))
+enum {
+    LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 0, PREFETCH_NEAR_BYTES = 0,
+    HIGH_IN_PLACE = 0, SPLIT_BYTES = 0, BYTE_ZERO = 128, ATTEND_ROWS = 3
+};
+#define PREFETCH_FAR(p)  ((void)(p))
+#define PREFETCH_NEAR(p) ((void)(p))
 
 /* The four halves at p as floats. Moved to a float's place they lack a factor of 2^112, which also
  * makes subnormal ones right. Infinity and NaN would come out as 2^16 and more, the only such values:

@@ -36,17 +36,43 @@ cpu_packed pack_plan(pack_kind kind, uint64_t rows, uint64_t cols)
 /* Where in a file's block the parts lie, and where in a unit. */
 typedef struct {
     uint32_t block_bytes, quants_at; // of the file; the scale is at 0, the minimum at 2
-    uint32_t lines;                  // of a block in a unit
+    uint32_t fifths_at;              // 32 fifth bits; 0: none
+    uint32_t lines;                  // of a block's quants in a unit
     bool has_min;
     uint32_t flip; // xor on each four bytes of quants
 } block_shape;
 
 static const block_shape shapes[] = {
-    [PACK_Q4_0] = {18, 2, 4, false, 0},
-    [PACK_IQ4_NL] = {18, 2, 4, false, 0},
-    [PACK_Q4_1] = {20, 4, 4, true, 0},
-    [PACK_Q8_0] = {34, 2, 8, false, 0x80808080},
+    [PACK_Q4_0] = {18, 2, 0, 4, false, 0},
+    [PACK_IQ4_NL] = {18, 2, 0, 4, false, 0},
+    [PACK_Q4_1] = {20, 4, 0, 4, true, 0},
+    [PACK_Q5_0] = {22, 6, 2, 4, false, 0},
+    [PACK_Q5_1] = {24, 8, 4, 4, true, 0},
+    [PACK_Q8_0] = {34, 2, 0, 8, false, 0x80808080},
 };
+
+static size_t line_count(const block_shape *s)
+{
+    return s->lines + (s->fifths_at ? 1 : 0);
+}
+
+/* Fifth bits of 32 columns, in order, and as the four bytes of a lane: byte c holds columns 4j + c as bits
+ * j and 16 + 4j + c as bits 4 + j. */
+static uint32_t spread_fifths(uint32_t in_order)
+{
+    uint32_t lane = 0;
+    for (uint32_t i = 0; i < 32; i++)
+        lane |= (in_order >> i & 1) << (8 * (i % 4) + i / 4);
+    return lane;
+}
+
+static uint32_t gather_fifths(uint32_t lane)
+{
+    uint32_t in_order = 0;
+    for (uint32_t i = 0; i < 32; i++)
+        in_order |= (lane >> (8 * (i % 4) + i / 4) & 1) << i;
+    return in_order;
+}
 
 /* One row's blocks into its lane of a unit; n is 2, or 1 in front of padding. */
 static void pack_pair(const block_shape *s, const uint8_t *blocks, size_t n, size_t lane, uint8_t *unit)
@@ -57,11 +83,19 @@ static void pack_pair(const block_shape *s, const uint8_t *blocks, size_t n, siz
         memcpy(unit + 32 * b + 2 * lane, from, 2);
         if (s->has_min)
             memcpy(unit + PACK_LINE + 32 * b + 2 * lane, from + 2, 2);
+        uint8_t *to = lines + b * line_count(s) * PACK_LINE + 4 * lane;
         for (size_t j = 0; j < s->lines; j++) { // four bytes of a row stay together
             uint32_t word;
             memcpy(&word, from + s->quants_at + 4 * j, sizeof word);
             word ^= s->flip;
-            memcpy(lines + (b * s->lines + j) * PACK_LINE + 4 * lane, &word, sizeof word);
+            memcpy(to + j * PACK_LINE, &word, sizeof word);
+        }
+        if (s->fifths_at) {
+            const uint8_t *f = from + s->fifths_at; // little-endian in the file, bytes in a lane
+            const uint32_t word = spread_fifths((uint32_t)f[0] | (uint32_t)f[1] << 8 | (uint32_t)f[2] << 16 |
+                                                (uint32_t)f[3] << 24);
+            for (size_t c = 0; c < 4; c++)
+                to[s->lines * PACK_LINE + c] = (uint8_t)(word >> 8 * c);
         }
     }
 }
@@ -164,10 +198,17 @@ static void unpack_pair(const block_shape *s, const uint8_t *unit, size_t n, siz
         memcpy(to, unit + 32 * b + 2 * lane, 2);
         if (s->has_min)
             memcpy(to + 2, unit + PACK_LINE + 32 * b + 2 * lane, 2);
+        const uint8_t *from = lines + b * line_count(s) * PACK_LINE + 4 * lane;
         for (size_t j = 0; j < s->lines; j++)
             for (size_t c = 0; c < 4; c++)
-                to[s->quants_at + 4 * j + c] =
-                    lines[(b * s->lines + j) * PACK_LINE + 4 * lane + c] ^ (uint8_t)s->flip;
+                to[s->quants_at + 4 * j + c] = from[j * PACK_LINE + c] ^ (uint8_t)s->flip;
+        if (s->fifths_at) {
+            const uint8_t *f = from + s->lines * PACK_LINE;
+            const uint32_t word = gather_fifths((uint32_t)f[0] | (uint32_t)f[1] << 8 | (uint32_t)f[2] << 16 |
+                                                (uint32_t)f[3] << 24);
+            for (size_t c = 0; c < 4; c++)
+                to[s->fifths_at + c] = (uint8_t)(word >> 8 * c);
+        }
     }
 }
 

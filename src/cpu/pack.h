@@ -8,6 +8,8 @@
  *     Q4_0    d[2][16] f16 | per block 4 lines of nibbles
  *     IQ4_NL  the same
  *     Q4_1    d[2][16] f16 | m[2][16] f16 | per block 4 lines of nibbles
+ *     Q5_0    as Q4_0, per block 4 lines of nibbles, 1 line of fifth bits
+ *     Q5_1    as Q4_1, the same
  *     Q8_0    d[2][16] f16 | per block 8 lines of bytes, each weight + 128
  *   256-column formats: super-blocks
  *     Q4_K    d[16], dmin[16] f16 | scale[8][16], min[8][16] u8 | per block of 32: 4 lines
@@ -33,6 +35,8 @@ enum { PACK_ROWS = 16, PACK_LINE = 64 };
     X(Q4_0, 64, 576)   \
     X(IQ4_NL, 64, 576) \
     X(Q4_1, 64, 640)   \
+    X(Q5_0, 64, 704)   \
+    X(Q5_1, 64, 768)   \
     X(Q8_0, 64, 1088)  \
     X(Q4_K, 256, 2368) \
     X(Q5_K, 256, 2880) \

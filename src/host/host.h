@@ -38,6 +38,11 @@ void host_relax(void); // one turn of a spin loop
 uint32_t host_core_count(void); // physical cores this process may use, >= 1
 double host_now_ms(void);       // monotonic
 
+/* Instructions that not every 64-bit Arm processor has, which only the system can tell: a set of
+ * these bits. There on that architecture only. */
+enum { HOST_ARM_DOTPROD = 1, HOST_ARM_I8MM = 2 };
+unsigned host_arm_features(void);
+
 /* Local time, for templates that print the date. */
 typedef struct {
     int year, month, day, hour, minute, second; // month, day from 1

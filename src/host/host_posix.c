@@ -16,6 +16,13 @@
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #endif
+#ifdef __aarch64__
+#ifdef __linux__
+#include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+#endif
 
 #include "base/error.h"
 
@@ -194,6 +201,32 @@ uint32_t host_core_count(void)
     const long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (uint32_t)n : 1;
 }
+
+#ifdef __aarch64__
+unsigned host_arm_features(void)
+{
+    unsigned features = 0;
+#ifdef __ARM_FEATURE_DOTPROD // compiled for such processors only
+    features |= HOST_ARM_DOTPROD;
+#endif
+#ifdef __ARM_FEATURE_MATMUL_INT8
+    features |= HOST_ARM_I8MM;
+#endif
+#ifdef __linux__ // bits of the kernel's interface, which older headers do not name
+    features |= getauxval(AT_HWCAP) & 1ul << 20 ? HOST_ARM_DOTPROD : 0;
+    features |= getauxval(AT_HWCAP2) & 1ul << 13 ? HOST_ARM_I8MM : 0;
+#elif defined(__APPLE__)
+    int has = 0;
+    size_t bytes = sizeof has;
+    if (sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &bytes, NULL, 0) == 0 && has)
+        features |= HOST_ARM_DOTPROD;
+    bytes = sizeof has;
+    if (sysctlbyname("hw.optional.arm.FEAT_I8MM", &has, &bytes, NULL, 0) == 0 && has)
+        features |= HOST_ARM_I8MM;
+#endif
+    return features;
+}
+#endif
 
 /* ---- time --------------------------------------------------------------------------------- */
 
