@@ -91,7 +91,7 @@ async function crowd(o) {
   // A peer may need seconds a token there: few must do, and one that does not end counts as 0.
   const job = name => ({ prompts: [], generate: name === 'ingle' ? 64 : 8, depth: 8, repetitions: 1, limit: CROWD_LIMIT })
   const measure = (cell, name) => NATIVE[name](modelOf('q4_0'), { ...job(name), threads: cell.threads })
-    .catch(error => error.killed ? { rates: { tg8: [0] }, detail: `over ${CROWD_LIMIT / 1000} s` } : Promise.reject(error))
+    .catch(error => error.killed && name !== 'ingle' ? { rates: { tg8: [0] }, detail: `over ${CROWD_LIMIT / 1000} s` } : Promise.reject(error))
   await rounds(o.rounds, both, measure)
   return names.map(name => {
     const [a, b] = both.map(cell => median(Object.values(cell.rates[name])[0]))
@@ -140,7 +140,7 @@ function print(result) {
   const out = [`${m.cpu}, ${m.cores} cores, ${m.system}, Node ${m.node}${result.chromium ? `, Chromium ${result.chromium}` : ''}; commit ${m.commit}; medians of ${result.rounds} rounds.`, '']
   if (result.rows.length)
     out.push(markdown(result.rows), '')
-  if (result.first) {
+  if (result.first?.ratio) {
     const [[, a], [peer, b]] = Object.entries(result.first.ms)
     out.push(`load() to the first token of a prompt of 30 tokens (${result.first.type.toUpperCase()}, ${result.first.threads} threads): ` +
       `ingle ${median(a).toFixed(0)} ms, ${peer} ${median(b).toFixed(0)} ms: ${result.first.ratio.toFixed(2)}x (must: 0.6x)`, '')
