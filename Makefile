@@ -57,10 +57,14 @@ $(B)/sources: FORCE
 	@echo '$(LIB_SRC) $(CLI_OBJ) $(SUPPORT)' | cmp -s - $@ || echo '$(LIB_SRC) $(CLI_OBJ) $(SUPPORT)' > $@
 FORCE:
 
-test: all check            ## builds and runs every test; the last line is the total
+# The browser side is tested where it can be built; else it is skipped, and what it lacks is said.
+test: all                  ## builds and runs every test, the browser's too; the last line is the total
+	+@lacks=$$(MAKE='$(MAKE)' NODE='$(NODE)' sh tools/web_ready.sh) && \
+	    { [ -n "$$lacks" ] || $(MAKE) --no-print-directory web-build wasm-tests; } && \
+	    $(MAKE) --no-print-directory check WEB="$${lacks:-yes}"
 
 check: $(B)/ingle $(B)/libingle.a $(TESTS) $(REPLAYS)
-	+@INGLE_BUILD='$(B)' CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' MAKE='$(MAKE)' \
+	+@INGLE_BUILD='$(B)' INGLE_WEB='$(WEB)' CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' MAKE='$(MAKE)' \
 	    $(PYTHON) tools/run_tests.py
 
 sanitize:                  ## the same tests under address and undefined-behaviour sanitizers
@@ -218,26 +222,33 @@ $(foreach b,$(WASM_BUILDS),$(eval $(call WASM_RULES,$(b))))
 -include $(shell find build/wasm -name '*.d' 2>/dev/null)
 .PHONY: wasm wasm-check wasm-tools
 
-# The kernels' tests as WebAssembly programs under Node, then the modules over real models.
-WASM_TESTS   := $(foreach b,simd relaxed,build/wasm/$(b)/tests/test_cpu.wasm)
+# The kernels' tests as WebAssembly programs, under Node and in headless Chromium. Like the modules,
+# they are handed their memory.
+WASM_TESTS   := $(WASM_BUILDS:%=build/wasm/%/tests/test_cpu.wasm)
+WASM_SHARED  := test_cpu support oracle_decoder tiny_model kernel_bench
 NODE         ?= node
 # Node 20 has relaxed SIMD behind a flag that later versions do not know.
 NODE_RELAXED  = $(shell $(NODE) --experimental-wasm-relaxed-simd -e 0 2>/dev/null && echo --experimental-wasm-relaxed-simd)
 
-build/wasm/%/tests/test_cpu.wasm: build/wasm/%.wasm $(foreach t,test_cpu support oracle_decoder tiny_model,tests/$(t).c) tests/harness.h tests/cpu_paths.h tests/oracle_quant.h
+build/wasm/%/tests/test_cpu.wasm: build/wasm/%.wasm $(WASM_SHARED:%=tests/%.c) $(wildcard tests/*.h) Makefile
 	@mkdir -p $(@D)
 	$(SAY) "$(WASM_CC) $@"
-	$(Q)for t in test_cpu support oracle_decoder tiny_model; do \
-	    $(WASM_CC) $(WASM_FLAGS) $(call wasm_features,$*) -O1 -c tests/$$t.c -o $(@D)/$$t.o || exit 1; done
-	$(Q)$(WASM_LD) --gc-sections -z stack-size=1048576 --stack-first $(WASM_SYSROOT)/lib/wasm32-wasi/crt1-command.o \
-	    $(@D)/test_cpu.o $(@D)/support.o $(@D)/oracle_decoder.o $(@D)/tiny_model.o $(patsubst %.c,build/wasm/$*/%.o,$(filter src/base/% src/cpu/% src/quant/% src/graph/%,$(WASM_SRC))) \
+	$(Q)for t in $(WASM_SHARED); do \
+	    $(WASM_CC) $(WASM_FLAGS) $(call wasm_features,$*) -O2 -c tests/$$t.c -o $(@D)/$$t.o || exit 1; done
+	$(Q)$(WASM_LD) --gc-sections --import-memory --max-memory=4294967296 -z stack-size=1048576 --stack-first \
+	    $(if $(findstring threads,$*),--shared-memory --no-check-features) \
+	    $(WASM_SYSROOT)/lib/wasm32-wasi/crt1-command.o $(WASM_SHARED:%=$(@D)/%.o) \
+	    $(patsubst %.c,build/wasm/$*/%.o,$(filter src/base/% src/cpu/% src/quant/% src/graph/%,$(WASM_SRC))) \
 	    -L$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $(WASM_BUILTINS) -o $@
 
-test-wasm: wasm $(WASM_TESTS)   ## the WebAssembly builds under Node
-	@bad=0; for t in $(WASM_TESTS); do \
-	    $(NODE) --no-warnings $(NODE_RELAXED) tests/wasm_run.mjs $$t || bad=1; done; \
-	    $(NODE) --no-warnings $(NODE_RELAXED) tests/wasm_smoke.mjs || bad=1; exit $$bad
-.PHONY: test-wasm
+wasm-tests: wasm $(WASM_TESTS)
+
+test-ops: wasm-tests js/node_modules/.package-lock.json ## the kernels of each WebAssembly build, in Node and in Chromium
+	@$(NODE) --no-warnings $(NODE_RELAXED) tests/wasm_ops.mjs
+
+test-wasm: all wasm        ## the WebAssembly modules by their exports, under Node
+	@$(NODE) --no-warnings $(NODE_RELAXED) tests/wasm_smoke.mjs
+.PHONY: test-ops test-wasm wasm-tests
 
 # ---- 64-bit Arm ---------------------------------------------------------------------------------
 # A cross build, linked statically so that it needs no system of its own, run under qemu's user mode as
@@ -280,4 +291,26 @@ js/node_modules/.package-lock.json: js/package.json js/package-lock.json
 
 test-web: all web-build    ## tests of the package and the page; the last line is the total
 	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/run.mjs
-.PHONY: web web-build test-web
+
+# ACCEPT=--quick: a third of SmolLM2's recorded tokens.
+accept-web: web-build      ## recorded answers through the package: each build, in Node and in Chromium
+	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/accept.mjs $(ACCEPT)
+.PHONY: web web-build test-web accept-web
+
+# ---- benchmarks ---------------------------------------------------------------------------------
+# ingle beside other engines, on the same files (docs/benchmarks.md). They are packages of bench/
+# alone, for Linux on x86-64; nothing of them is built, tested or published with ingle.
+ARGS ?=
+
+bench-peers: all web-build bench/node_modules/.package-lock.json ## beside llama.cpp and wllama: ARGS=--quick, --native, --browser, ..
+	@$(PYTHON) tools/get_model.py >/dev/null || echo "bench: no real model was fetched; random weights stand in"
+	@$(NODE) bench/peers.mjs $(ARGS)
+
+# Not npm ci: it wants node-llama-cpp's programs for every other system, too, to be in the lock file.
+bench/node_modules/.package-lock.json: bench/package.json bench/package-lock.json
+	@command -v npm >/dev/null || { echo "bench: Node.js (20 or later) with npm is missing"; exit 1; }
+	@cd bench && npm install --no-save --ignore-scripts --omit=optional --loglevel=error && touch node_modules/.package-lock.json
+
+bench-kernels: $(B)/tests/test_cpu ## each product's kernels, in GB/s and GMAC/s beside this machine's limits
+	@$< bench $(ARGS)
+.PHONY: bench-peers bench-kernels

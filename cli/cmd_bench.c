@@ -1,6 +1,8 @@
 /* ingle bench: speed of prompts (pp) and of generation (tg), at depths, over numbers of threads.
  * Each test runs once unmeasured, then -r times; the median and the best are reported. Tokens are
- * random but the same in every run. */
+ * random but the same in every run. Generation is held against what bounds it: the bytes that a token
+ * moves (weights, and the cache at the test's mean length) and the speed at which the same threads
+ * read memory of that size; prompts are given in operations, two a multiply-add of a matrix. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +20,7 @@ typedef struct {
     ingle_session *session;
     const char *backend;
     int32_t *ids;      // [longest depth + longest test]
-    uint64_t weights;  // bytes read for one token
+    ingle_limits limits;
     term_bar bar;
     uint64_t done, total;
 } bench;
@@ -51,47 +53,103 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static ingle_status report(const bench *b, const bench_test *t, double *rates, uint32_t n,
-                           ingle_error *err)
-{
+/* One row, as it is printed. */
+typedef struct {
     char name[64];
+    uint32_t threads;
+    double median, best;
+    bool prompt;
+    uint64_t bytes;              // tg: moved for a token
+    double gbps, fraction, gops; // GB/s of these, in relation to reading; pp: billions of operations
+} bench_row;
+
+static bench_row row_of(const bench *b, const bench_test *t, double *rates, uint32_t n)
+{
+    bench_row row = {.threads = t->threads, .prompt = t->prompt};
     qsort(rates, n, sizeof *rates, by_value);
-    const double median = n % 2 ? rates[n / 2] : (rates[n / 2 - 1] + rates[n / 2]) / 2;
-    const double best = rates[n - 1];
-    const double gbps = (double)b->weights * median * 1e-9;
-    const int length = snprintf(name, sizeof name, "%s%u", t->prompt ? "pp" : "tg", t->n);
+    row.median = n % 2 ? rates[n / 2] : (rates[n / 2 - 1] + rates[n / 2]) / 2;
+    row.best = rates[n - 1];
+    // Token i reads what is cached of depth + i tokens: the mean over the test counts.
+    const double cached = (double)t->depth + ((double)t->n - 1) / 2;
+    row.bytes = b->limits.weights + (uint64_t)((double)b->limits.kv * cached);
+    row.gbps = (double)row.bytes * row.median * 1e-9;
+    row.fraction = row.gbps * 1e9 / b->limits.read_per_second;
+    row.gops = 2e-9 * (double)b->limits.products * row.median;
+    const int length = snprintf(row.name, sizeof row.name, "%s%u", t->prompt ? "pp" : "tg", t->n);
     if (t->depth)
-        snprintf(name + length, sizeof name - (size_t)length, "@d%u", t->depth);
-    term_clear_bar();
-    if (!b->o->json) {
-        char rate[16] = "-";
-        if (!t->prompt)
-            snprintf(rate, sizeof rate, "%.2f", gbps);
-        out_printf("| %-12s | %7u | %11.2f | %11.2f | %7s | %-14s |\n", name, t->threads, median,
-                   best, rate, b->backend);
-        out_push();
-        return INGLE_OK;
+        snprintf(row.name + length, sizeof row.name - (size_t)length, "@d%u", t->depth);
+    return row;
+}
+
+static void print_row(const bench *b, const bench_row *row)
+{
+    char moved[16] = "-", gbps[16] = "-", read[32] = "-", gops[16] = "-";
+    if (row->prompt) {
+        snprintf(gops, sizeof gops, "%.0f", row->gops);
+    } else {
+        snprintf(moved, sizeof moved, "%.1f", (double)row->bytes * 1e-6);
+        snprintf(gbps, sizeof gbps, "%.2f", row->gbps);
+        snprintf(read, sizeof read, "%.0f %% of %.1f", row->fraction * 100, b->limits.read_per_second * 1e-9);
     }
+    out_printf("| %-10s | %7u | %10.2f | %10.2f | %8s | %6s | %13s | %6s | %-14s |\n", row->name, row->threads,
+               row->median, row->best, moved, gbps, read, gops, b->backend);
+}
+
+static void add_real(json_out *j, const char *key, bool present, double value, int digits)
+{
+    jout_key(j, key);
+    if (present)
+        jout_real(j, value, digits);
+    else
+        jout_null(j);
+}
+
+static ingle_status print_json(const bench *b, const bench_row *row, ingle_error *err)
+{
     json_out j = {0};
     jout_open(&j, '{');
     jout_key(&j, "test");
-    jout_text(&j, name);
+    jout_text(&j, row->name);
     jout_key(&j, "threads");
-    jout_uint(&j, t->threads);
-    jout_key(&j, "per_s_median");
-    jout_real(&j, median, 6);
-    jout_key(&j, "per_s_best");
-    jout_real(&j, best, 6);
-    jout_key(&j, "gbps"); // a prompt's pass reads the weights once for many tokens
-    if (t->prompt)
-        jout_null(&j);
-    else
-        jout_real(&j, gbps, 4);
+    jout_uint(&j, row->threads);
+    add_real(&j, "per_s_median", true, row->median, 6);
+    add_real(&j, "per_s_best", true, row->best, 6);
+    add_real(&j, "gbps", !row->prompt, row->gbps, 4); // a prompt reads weights once for many tokens
     jout_key(&j, "backend");
     jout_text(&j, b->backend);
+    jout_key(&j, "bytes_per_token");
+    if (row->prompt)
+        jout_null(&j);
+    else
+        jout_uint(&j, row->bytes);
+    add_real(&j, "read_gbps", true, b->limits.read_per_second * 1e-9, 4);
+    add_real(&j, "fraction", !row->prompt, row->fraction, 4);
+    add_real(&j, "gops", row->prompt, row->gops, 4);
     jout_close(&j, '}');
-    const ingle_status status = jout_print(&j, err);
+    return jout_print(&j, err);
+}
+
+static ingle_status report(const bench *b, const bench_test *t, double *rates, uint32_t n,
+                           ingle_error *err)
+{
+    const bench_row row = row_of(b, t, rates, n);
+    ingle_status status = INGLE_OK;
+    term_clear_bar();
+    if (b->o->json)
+        status = print_json(b, &row, err);
+    else
+        print_row(b, &row);
     out_push();
+    return status;
+}
+
+/* What reads at its best here: measured again for each test, because other work may be in the way. */
+static ingle_status measure_limits(bench *b, ingle_error *err)
+{
+    const double before = b->limits.read_per_second;
+    const ingle_status status = ingle_session_limits(b->session, &b->limits, err);
+    if (b->limits.read_per_second < before)
+        b->limits.read_per_second = before;
     return status;
 }
 
@@ -107,7 +165,8 @@ static ingle_status run_test(bench *b, const bench_test *t, ingle_error *err)
         if (i > 0) // the first warms caches and clocks
             rates[i - 1] = ms > 0 ? t->n / (ms * 1e-3) : 0;
     }
-    return report(b, t, rates, n, err);
+    const ingle_status status = measure_limits(b, err);
+    return status == INGLE_OK ? report(b, t, rates, n, err) : status;
 }
 
 static uint32_t most(const opt_counts *c)
@@ -132,8 +191,9 @@ static ingle_status run_threads(bench *b, uint32_t threads, const opt_counts *li
     if (status == INGLE_OK)
         status = ingle_session_open(&b->session, b->m->model, &opt, err);
     if (status == INGLE_OK) {
-        b->weights = memory.weights;
         b->backend = ingle_session_backend(b->session);
+        b->limits = (ingle_limits){0};
+        status = measure_limits(b, err);
     }
     for (uint32_t d = 0; d < depths->n; d++)
         for (int kind = 0; kind < 2; kind++)
@@ -170,10 +230,9 @@ static ingle_status run_all(bench *b, ingle_error *err)
         b->ids[i] = (int32_t)((x >> 8) % b->m->info->n_vocab);
     }
     if (!o->json)
-        out_printf("| %-12s | %7s | %11s | %11s | %7s | %-14s |\n"
-                   "|--------------|--------:|------------:|------------:|--------:|"
-                   "----------------|\n",
-                   "test", "threads", "median t/s", "best t/s", "GB/s", "backend");
+        out_printf("| %-10s | %7s | %10s | %10s | %8s | %6s | %13s | %6s | %-14s |\n"
+                   "|------------|--------:|-----------:|-----------:|---------:|-------:|--------------:|-------:|----------------|\n",
+                   "test", "threads", "median t/s", "best t/s", "MB/token", "GB/s", "of reading", "GOP/s", "backend");
     ingle_status status = INGLE_OK;
     for (uint32_t i = 0; status == INGLE_OK && i < threads->n; i++)
         status = run_threads(b, threads->items[i], lists, depths, n_ctx, err);

@@ -301,6 +301,19 @@ const int32_t *ingle_session_ids(const ingle_session *s);           // [length],
 uint32_t ingle_session_context(const ingle_session *s);             // n_ctx in force
 const char *ingle_session_backend(const ingle_session *s);          // "cpu/portable"
 
+/* What bounds a session's speed. A token can be generated no faster than its bytes are read:
+ * read_per_second / (weights + kv * tokens on the timeline). */
+typedef struct {
+    uint64_t weights;       // bytes of matrices that one token reads
+    uint64_t kv;            // bytes of cache read for each token before it
+    uint64_t products;      // multiply-adds of matrices for each token of a prompt, without the head
+    double read_per_second; // bytes, by the session's threads, from memory as large as `weights`
+} ingle_limits;
+
+/* Measures for some tenths of a second, and takes as much memory as the weights, 64 MB at least,
+ * while it does. ERR_MEMORY. */
+ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_error *err);
+
 /* Logits [n_vocab] after the last token, until the next call on s; NULL on an empty timeline. */
 const float *ingle_session_logits(const ingle_session *s);
 

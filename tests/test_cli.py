@@ -440,9 +440,19 @@ def bench_reports(tmp):
     tests = ["pp16", "tg4", "tg8", "pp16@d8", "tg4@d8", "tg8@d8"]
     assert [(r["test"], r["threads"]) for r in rows] == [(t, n) for n in (1, 2) for t in tests]
     for r in rows:
-        assert set(r) == {"test", "threads", "per_s_median", "per_s_best", "gbps", "backend"}
-        assert r["per_s_best"] >= r["per_s_median"] > 0
-        assert r["gbps"] is None if r["test"].startswith("pp") else r["gbps"] > 0
+        assert list(r) == ["test", "threads", "per_s_median", "per_s_best", "gbps", "backend", "bytes_per_token",
+                           "read_gbps", "fraction", "gops"]
+        assert r["per_s_best"] >= r["per_s_median"] > 0 and r["read_gbps"] > 0
+        if r["test"].startswith("pp"):
+            assert r["gbps"] is r["bytes_per_token"] is r["fraction"] is None and r["gops"] > 0
+        else:
+            moved = r["per_s_median"] * r["bytes_per_token"] * 1e-9
+            assert math.isclose(r["gbps"], moved, rel_tol=1e-3) and r["gops"] is None
+            assert math.isclose(r["fraction"], moved / r["read_gbps"], rel_tol=2e-3)
+    moved = {r["test"]: r["bytes_per_token"] for r in rows if r["threads"] == 1}
+    # The cache of 5 layers, 4 heads of 8 keys and 8 values of 2 bytes; tg4 reads 1.5 tokens of it on average.
+    assert moved["tg4@d8"] - moved["tg4"] == 8 * 5 * 4 * 8 * 2 * 2, moved
+    assert moved["tg8"] - moved["tg4"] == 2 * 5 * 4 * 8 * 2 * 2, moved
     table = good("bench", "-m", STORIES, "-p", "8", "-n", "0", "-r", "1").decode().splitlines()
     assert len(table) == 3 and "pp8" in table[2]
     assert len(set(map(len, table))) == 1, table

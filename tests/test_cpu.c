@@ -2,7 +2,7 @@
  * and over shapes around the blocks, with buffers between pages that cannot be touched.
  *
  *     test_cpu            the tests; a new path joins by itself
- *     test_cpu bench      speed of each path's matrix product, as a table
+ *     test_cpu bench      speed of each path's products, as a table (kernel_bench.c)
  *
  * Limits are bounds on rounding, worked out beside each check; U is half a unit in the last place
  * of a float. A path may sum in any order: n terms in floats are off by at most n U sum |term|. */
@@ -10,7 +10,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <time.h>
 #ifndef __wasi__
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu_paths.h"
+#include "kernel_bench.h"
 #include "oracle_decoder.h"
 #include "oracle_quant.h"
 #include "support.h"
@@ -914,65 +914,6 @@ static void paths_are_chosen_by_name(void)
     }
 }
 
-/* ---- bench ------------------------------------------------------------------------------------ */
-
-static double now(void)
-{
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* One thread over a matrix of the size a small model's layer has, for a token and for many. The
- * weights fit in a cache of some MB: this is the speed of the kernel, not of the memory. */
-static void bench_format(const cpu_kernels *k, const quant_traits *f)
-{
-    enum { N_ROWS = 768, N_COLS = 2048, CHUNK = 16 };
-    const size_t bytes = (size_t)N_ROWS * N_COLS / f->values * f->bytes;
-    static float x[TOKENS_MAX * N_COLS], y[TOKENS_MAX * CHUNK], d[TOKENS_MAX * N_COLS / 16];
-    static int8_t q[TOKENS_MAX * N_COLS];
-    static int32_t sums[TOKENS_MAX * N_COLS / 16];
-    _Alignas(64) static uint8_t scratch[N_COLS * CPU_ROW_SCRATCH];
-    uint64_t seed = 8;
-    uint8_t *weights = malloc(bytes);
-    if (!weights)
-        return;
-    tiny_blocks(f->id, (size_t)f->values * 8, 1, &seed, weights);
-    for (size_t i = 8 * f->bytes; i < bytes; i++)
-        weights[i] = weights[i - 8 * f->bytes];
-    fill(RANDOM, x, TOKENS_MAX * N_COLS, &seed);
-    quant_activations(x, TOKENS_MAX * N_COLS, q, d, sums);
-    const graph_tensor w = {f->name, weights, f->id, N_ROWS, N_COLS, false};
-    printf("%-10s %-8s", k->name, f->name);
-    for (size_t n = 1; n <= TOKENS_MAX; n += TOKENS_MAX - 1) {
-        const cpu_rows in = {.n_tokens = n, .cols = N_COLS, .f = x, .f_stride = N_COLS, .q = q, .d = d, .sums = sums,
-                             .q_stride = N_COLS};
-        size_t rounds = 0;
-        const double start = now();
-        double took = 0;
-        for (; took < 0.1 || rounds < 2; rounds++, took = now() - start)
-            for (size_t row = 0; row < N_ROWS; row += CHUNK)
-                k->matmul[f->id](&w, row, CHUNK, &in, y, CHUNK, scratch);
-        printf("  %8.2f GB/s %8.2f GMAC/s", (double)(bytes * rounds) / took * 1e-9,
-               (double)((size_t)N_ROWS * N_COLS * n * rounds) / took * 1e-9);
-    }
-    printf("\n");
-    free(weights);
-}
-
-static int bench(void)
-{
-    printf("path       format      1 token                         %d tokens\n", TOKENS_MAX);
-    for (size_t i = 0; i < N_PATHS; i++) {
-        cpu_kernels k;
-        if (cpu_select(&k, paths[i]))
-            for (uint32_t id = 0; id < QUANT_ID_END; id++)
-                if (quant_find(id))
-                    bench_format(&k, quant_find(id));
-    }
-    return 0;
-}
-
 int run_tests(int argc, char **argv);
 
 #define main run_tests
@@ -982,5 +923,5 @@ TESTS(T(products) T(reference_products_are_exact) T(integer_sums_are_exact) T(ac
 
 int main(int argc, char **argv)
 {
-    return argc > 1 && strcmp(argv[1], "bench") == 0 ? bench() : run_tests(argc, argv);
+    return argc > 1 && strcmp(argv[1], "bench") == 0 ? kernel_bench(argc > 2 ? argv[2] : NULL) : run_tests(argc, argv);
 }

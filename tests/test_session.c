@@ -581,6 +581,45 @@ static void options_have_defaults_and_limits(void)
     }
 }
 
+static void *small_resize(void *user, void *ptr, size_t bytes)
+{
+    if (bytes > *(size_t *)user)
+        return NULL;
+    if (bytes == 0) {
+        free(ptr);
+        return NULL;
+    }
+    return realloc(ptr, bytes);
+}
+
+/* What bounds a session follows from the model's shape; measuring takes 64 MB. */
+static void limits_are_known(void)
+{
+    size_t n, most = SIZE_MAX;
+    char *file = tiny_model_file(&float_models[1].shape, &n);
+    const ingle_model_options with = {.allocator = {small_resize, &most}};
+    ingle_model *model;
+    CHECK(ingle_model_open_bytes(&model, file, n, &with, NULL) == INGLE_OK);
+    for (uint32_t n_threads = 1; n_threads <= 3; n_threads += 2) {
+        ingle_session *s = open_session(model, &(ingle_session_options){.cpu = "ref", .n_threads = n_threads});
+        ingle_limits limits;
+        ingle_error err;
+        most = SIZE_MAX;
+        CHECK(ingle_session_limits(s, &limits, &err) == INGLE_OK);
+        // 2 layers: Q and O of 256 x 64, K and V of 64 x 64, three of 100 x 64; floats as in the file.
+        CHECK(limits.products == 2 * (2 * 256 * 64 + 2 * 64 * 64 + 3 * 100 * 64));
+        CHECK(limits.weights == 4 * (limits.products + 64 * N_VOCAB));
+        CHECK(limits.kv == 2 * (64 + 64) * 2); // of one KV head of 64 values
+        CHECK(limits.read_per_second > 1e6);
+        most = 32 << 20;
+        CHECK(ingle_session_limits(s, &limits, &err) == INGLE_ERR_MEMORY && err.status == INGLE_ERR_MEMORY);
+        CHECK(ingle_session_append(s, (const int32_t[]){1, 2}, 2, &err) == INGLE_OK);
+        ingle_session_close(s);
+    }
+    ingle_model_close(model);
+    free(file);
+}
+
 typedef struct {
     size_t bytes; // asked for in all
 } meter;
@@ -721,5 +760,5 @@ TESTS(T(float_models_match_the_oracle) T(mistakes_would_be_noticed)
       T(batches_and_threads_change_no_bit) T(alignment_changes_no_bit) T(appending_is_scoring)
       T(scoring_stops_on_request) T(logits_are_the_last_tokens) T(sync_keeps_the_common_prefix)
       T(truncating_and_going_on) T(refusals_change_nothing) T(progress_tells_and_cancels)
-      T(options_have_defaults_and_limits) T(memory_is_foretold) T(sessions_share_a_model)
+      T(options_have_defaults_and_limits) T(memory_is_foretold) T(limits_are_known) T(sessions_share_a_model)
       T(allocation_failures))

@@ -17,8 +17,10 @@ function imports(memory, logs) {
                 new Int32Array(memory.buffer, at, 6).set([d.getFullYear(), d.getMonth() + 1, d.getDate(),
                     d.getHours(), d.getMinutes(), d.getSeconds()])
             },
+            number: (text, n) => Number(Buffer.from(memory.buffer, text >>> 0, n).toString()),
             log: (text, n) => logs.push(Buffer.from(memory.buffer, text, n).toString()),
         },
+        math: Math,
     }
 }
 

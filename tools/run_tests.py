@@ -3,8 +3,8 @@
 
     python3 tools/run_tests.py [NAME...]      only programs whose name holds a NAME
 
-A program is $INGLE_BUILD/tests/test_* (built from tests/test_*.c), tests/test_*.py, or the replay
-of the fuzz corpora. Each closes with "NAME: N passed, N failed, N skipped"; one that dies, hangs
+A program is $INGLE_BUILD/tests/test_* (built from tests/test_*.c), tests/test_*.py, the replay of
+the fuzz corpora, or a make target that tests the browser side. Each closes with "NAME: N passed, N failed, N skipped"; one that dies, hangs
 or says nothing counts as one failure. What a program prints is shown when it fails; reasons for
 skipping are always shown. The last line is the total; exit status 1 if anything failed.
 """
@@ -18,6 +18,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("INGLE_BUILD", "build/native")
 LIMIT_S = 900  # for one program; far beyond what any should take, sanitizers included
+WEB_TARGETS = ("test-ops", "test-wasm", "test-web", "accept-web")
 CLOSING = re.compile(r"^(?:.*: )?(\d+) passed, (\d+) failed, (\d+) skipped$")
 
 
@@ -30,6 +31,11 @@ def programs():
                               "fuzz-replay", "B=" + BUILD]
     for source in sorted(glob.glob("tests/test_*.py")):
         yield source, [sys.executable, source]
+    # The browser side, when asked for: INGLE_WEB is "yes" or what it lacks on this machine.
+    if os.environ.get("INGLE_WEB"):
+        for target in WEB_TARGETS:
+            yield target, [os.environ.get("MAKE", "make"), "--no-print-directory", "-s", target,
+                           "ACCEPT=--quick"]
 
 
 def has_fuzz_replay():
@@ -46,8 +52,11 @@ def environment():
     return env
 
 
-def run(argv, env):
+def run(name, argv, env):
     """Exit status (None: too slow) and all output of a program."""
+    lacks = env.get("INGLE_WEB", "yes")
+    if name in WEB_TARGETS and lacks != "yes":
+        return 0, f"skipped: {name}: {lacks}\n0 passed, 0 failed, 1 skipped\n"
     try:
         p = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, timeout=LIMIT_S, close_fds=False)
@@ -85,7 +94,7 @@ def main(names):
         if names and not any(n in name for n in names):
             continue
         began = time.time()
-        status, output = run(argv, env)
+        status, output = run(name, argv, env)
         seconds = time.time() - began
         *counts, complaint = judge(status, output)
         total = [a + b for a, b in zip(total, counts)]

@@ -84,7 +84,8 @@ export async function generate(engine: Engine, model: number, session: number, r
   const { prompt } = request
   const ids = 'chat' in prompt
     ? engine.withText(prompt.chat, (at, n) => engine.ids('wasm_chat_tokenize', model, at, n))
-    : engine.withText(prompt.text, (at, n) => engine.ids('wasm_tokenize', model, at, n, 1))
+    : 'ids' in prompt ? prompt.ids
+      : engine.withText(prompt.text, (at, n) => engine.ids('wasm_tokenize', model, at, n, 1))
   const context = engine.call('wasm_session_context', session)
   if (ids.length > context) // said before any of it is computed
     throw new IngleError('ERR_CONTEXT_FULL', `the prompt has ${ids.length} tokens; the context holds ${context}`)

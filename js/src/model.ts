@@ -2,7 +2,7 @@
 import { answer, type Answer } from './answer.ts'
 import type { Channel } from './channel.ts'
 import { IngleError } from './errors.ts'
-import { ADD_SPECIAL, PARSE_SPECIAL } from './protocol.ts'
+import { ADD_SPECIAL, PARSE_SPECIAL, type WirePrompt } from './protocol.ts'
 import type {
   Answering, BenchOptions, BenchRow, ChatOptions, Device, GenerateOptions, Message, ModelInfo, TemplateOptions,
 } from './types.ts'
@@ -29,6 +29,15 @@ function textOf(name: string, value: unknown): string {
   return value
 }
 
+function promptOf(prompt: unknown): WirePrompt {
+  if (typeof prompt === 'string')
+    return { text: prompt }
+  const ids = typeof prompt === 'object' && prompt !== null && 'length' in prompt ? Array.from(prompt as ArrayLike<unknown>) : []
+  if (!ids.length || ids.some(id => !Number.isInteger(id) || (id as number) < 0 || (id as number) >= 2 ** 31))
+    throw new IngleError('ERR_USAGE', 'prompt: a text or a list of token ids is expected')
+  return { ids: Int32Array.from(ids as number[]) }
+}
+
 /** One timeline of tokens over a model. Answers reuse what their prompt has in common with it. */
 export class Session implements Answering, AsyncDisposable {
   readonly #channel: Channel
@@ -45,9 +54,9 @@ export class Session implements Answering, AsyncDisposable {
     return answer(this.#channel, this.#id, options, () => ({ chat: templateContext(messages, options) }))
   }
 
-  /** Goes on from a plain text. */
-  generate(prompt: string, options: GenerateOptions = {}): Answer {
-    return answer(this.#channel, this.#id, options, () => ({ text: textOf('prompt', prompt) }))
+  /** Goes on from a plain text, or from token ids as they are. */
+  generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Answer {
+    return answer(this.#channel, this.#id, options, () => promptOf(prompt))
   }
 
   /** Not in this version. */
@@ -84,8 +93,8 @@ export class Model implements Answering, AsyncDisposable {
     return this.#own.chat(messages, options)
   }
 
-  /** Goes on from a plain text. */
-  generate(prompt: string, options?: GenerateOptions): Answer {
+  /** Goes on from a plain text, or from token ids as they are. */
+  generate(prompt: string | ArrayLike<number>, options?: GenerateOptions): Answer {
     return this.#own.generate(prompt, options)
   }
 

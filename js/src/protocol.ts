@@ -24,6 +24,7 @@ export interface LoadRequest {
 
 export type WirePrompt =
   | { text: string }
+  | { ids: Int32Array }
   /** What the chat template reads, as JSON. */
   | { chat: string }
 

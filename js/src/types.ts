@@ -213,5 +213,5 @@ export interface Check {
 /** What a model and a session have in common: they answer. */
 export interface Answering {
   chat(messages: Message[], options?: ChatOptions): Answer
-  generate(prompt: string, options?: GenerateOptions): Answer
+  generate(prompt: string | ArrayLike<number>, options?: GenerateOptions): Answer
 }

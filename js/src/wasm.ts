@@ -70,6 +70,8 @@ function makeMemory(shared: boolean): WebAssembly.Memory {
 }
 
 function imports(memory: WebAssembly.Memory, log: (line: string) => void): WebAssembly.Imports {
+  const text = (address: number, n: number) =>
+    new TextDecoder().decode(new Uint8Array(memory.buffer, address >>> 0, n >>> 0).slice())
   return {
     env: { memory },
     host: {
@@ -79,9 +81,10 @@ function imports(memory: WebAssembly.Memory, log: (line: string) => void): WebAs
         const fields = [d.getFullYear(), d.getMonth() + 1, d.getDate(), d.getHours(), d.getMinutes(), d.getSeconds()]
         new Int32Array(memory.buffer, address >>> 0, 6).set(fields)
       },
-      log: (address: number, n: number) =>
-        log(new TextDecoder().decode(new Uint8Array(memory.buffer, address >>> 0, n >>> 0).slice())),
+      number: (address: number, n: number) => Number(text(address, n)),
+      log: (address: number, n: number) => log(text(address, n)),
     },
+    math: Math as unknown as WebAssembly.ModuleImports,
   }
 }
 

@@ -28,6 +28,7 @@ stream.on('test:fail', data => {
   console.log(`FAILED: ${data.name}`)
   console.log(data.details.error?.cause ?? data.details.error)
 })
+stream.on('test:diagnostic', data => data.nesting > 0 || data.file === undefined || /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) /.test(data.message) || console.log(`    ${data.message}`))
 stream.on('test:stderr', data => process.stderr.write(data.message))
 await new Promise(resolve => stream.on('end', resolve).resume())
 console.log(`test-web: ${passed} passed, ${failed} failed, ${skipped} skipped`)

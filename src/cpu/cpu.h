@@ -53,6 +53,14 @@ void cpu_run(cpu *c, const int32_t *ids, size_t n, size_t first);
  * CPU_HEAD_ROWS; valid until the next call. */
 const float *cpu_head(cpu *c, size_t row, size_t n_rows);
 
+/* What a token costs, and how fast this machine reads: see ingle_limits. ERR_MEMORY. */
+typedef struct {
+    uint64_t weights, kv, products;
+    double read_per_second;
+} cpu_limits;
+
+ingle_status cpu_measure_limits(cpu *c, cpu_limits *out, ingle_error *err);
+
 const char *cpu_path(const cpu *c);
 uint32_t cpu_threads(const cpu *c);
 

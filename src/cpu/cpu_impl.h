@@ -99,4 +99,7 @@ void cpu_attend(cpu *c, const graph_attend *op, uint32_t thread);
 void cpu_linear(cpu *c, const graph_op *op, size_t row, size_t n, float *logits, uint32_t thread);
 void cpu_plan_steps(cpu *c);
 
+/* The sum of n words, n a multiple of 8: reads as fast as this machine can. */
+uint64_t cpu_read_all(const uint64_t *words, size_t n);
+
 #endif

@@ -4,6 +4,7 @@
  * library's allocator has no lock. */
 #include "host/host.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -229,30 +230,61 @@ host_date host_local_date(void)
     return (host_date){d[0], d[1], d[2], d[3], d[4], d[5]};
 }
 
-/* ---- the C library's ways out ------------------------------------------------------------- */
+/* ---- mathematics -------------------------------------------------------------------------- */
 
-/* snprintf brings in a path to stderr for a format that is not used here. There are no descriptors:
- * these take the place of the imports that would otherwise be asked of JavaScript. */
-enum { WASI_BADF = 8 };
+/* JavaScript's own functions take the place of the C library's, whose tables are a tenth of what a
+ * page would download. Both are within an ulp of a double; what the core keeps of them are floats. */
+#define MATH(name) __attribute__((import_module("math"), import_name(#name)))
 
-int32_t __imported_wasi_snapshot_preview1_fd_close(int32_t fd);
-int32_t __imported_wasi_snapshot_preview1_fd_seek(int32_t fd, int64_t offset, int32_t whence, int32_t out);
-int32_t __imported_wasi_snapshot_preview1_fd_write(int32_t fd, int32_t parts, int32_t n, int32_t out);
+MATH(cos) double math_import_cos(double x);
+MATH(exp) double math_import_exp(double x);
+MATH(log) double math_import_log(double x);
+MATH(pow) double math_import_pow(double x, double y);
+MATH(sin) double math_import_sin(double x);
+MATH(tanh) double math_import_tanh(double x);
 
-int32_t __imported_wasi_snapshot_preview1_fd_close(int32_t fd)
+double cos(double x)
 {
-    (void)fd;
-    return WASI_BADF;
+    return math_import_cos(x);
 }
 
-int32_t __imported_wasi_snapshot_preview1_fd_seek(int32_t fd, int64_t offset, int32_t whence, int32_t out)
+double exp(double x)
 {
-    (void)fd, (void)offset, (void)whence, (void)out;
-    return WASI_BADF;
+    return math_import_exp(x);
 }
 
-int32_t __imported_wasi_snapshot_preview1_fd_write(int32_t fd, int32_t parts, int32_t n, int32_t out)
+float expf(float x)
 {
-    (void)fd, (void)parts, (void)n, (void)out;
-    return WASI_BADF;
+    return (float)math_import_exp(x);
+}
+
+double log(double x)
+{
+    return math_import_log(x);
+}
+
+float logf(float x)
+{
+    return (float)math_import_log(x);
+}
+
+/* C says that 1 to any power and any number to the power 0 is 1, also beside a NaN or an infinity. */
+double pow(double x, double y)
+{
+    return x == 1 || (x == -1 && isinf(y)) ? 1 : math_import_pow(x, y);
+}
+
+double sin(double x)
+{
+    return math_import_sin(x);
+}
+
+double tanh(double x)
+{
+    return math_import_tanh(x);
+}
+
+float tanhf(float x)
+{
+    return (float)math_import_tanh(x);
 }

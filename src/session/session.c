@@ -252,6 +252,15 @@ const char *ingle_session_backend(const ingle_session *s)
     return s->backend;
 }
 
+ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_error *err)
+{
+    cpu_limits limits;
+    error_clear(err);
+    const ingle_status status = cpu_measure_limits(s->cpu, &limits, err);
+    *out = (ingle_limits){limits.weights, limits.kv, limits.products, limits.read_per_second};
+    return status;
+}
+
 const float *ingle_session_logits(const ingle_session *s)
 {
     return s->logits;

@@ -6,6 +6,8 @@
  *   host.now() -> ms     monotonic, a float
  *   host.date(p)         writes local time to int32 p[6]: year, month 1-12, day, hour, minute, second
  *   host.log(text, n)    a warning, UTF-8
+ *   host.number(text, n) -> the number that ASCII digits say, as a float
+ *   math.cos, exp, log, pow, sin, tanh   JavaScript's Math as it is
  * and no WASI function. Call _initialize() once, in the first instance only.
  *
  * Rules

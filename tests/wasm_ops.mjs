@@ -1,0 +1,103 @@
+/* The op suite (test_cpu.c) over the four WebAssembly builds, each in Node and in headless Chromium.
+ *
+ *     node tests/wasm_ops.mjs [node] [chromium]     default: both
+ *
+ * The builds with threads run on shared memory. Adds up what the programs say; a build that this
+ * Node cannot run, or a missing Chromium, is skipped aloud. */
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { serve } from '../tools/serve.mjs'
+import { openBrowser, whyNoBrowser } from './chromium.mjs'
+import { runProgram } from './wasi_host.mjs'
+
+const TOP = fileURLToPath(new URL('../', import.meta.url))
+const BUILDS = ['simd', 'relaxed', 'simd-threads', 'relaxed-threads']
+const total = { passed: 0, failed: 0, skipped: 0 }
+const programOf = build => join(TOP, 'build/wasm', build, 'tests/test_cpu.wasm')
+
+function count(where, status, text) {
+    const said = /(\d+) passed, (\d+) failed, (\d+) skipped\s*$/.exec(text)
+    const [passed, failed, skipped] = said ? said.slice(1).map(Number) : [0, 1, 0]
+    total.passed += passed
+    total.failed += failed || status === 0 ? failed : 1
+    total.skipped += skipped
+    if (failed || status !== 0 || !said)
+        console.log(`FAIL ${where}, exit status ${status}:\n${text}`)
+    else
+        console.log(`ok: ${where}: ${said[0].trim()}`)
+}
+
+function skip(where, why) {
+    total.skipped++
+    console.log(`skipped: ${where}: ${why}`)
+}
+
+function inNode(build) {
+    const where = `ops, ${build}, Node`
+    const bytes = readFileSync(programOf(build))
+    if (!WebAssembly.validate(bytes))
+        return skip(where, 'this Node has no relaxed SIMD')
+    let text = ''
+    const status = runProgram(new WebAssembly.Module(bytes), {
+        shared: build.includes('threads'),
+        print: piece => {
+            text += piece
+        },
+    })
+    count(where, status, text)
+}
+
+/* Runs in the page. */
+function runWorker({ address, shared }) {
+    return new Promise(resolve => {
+        let text = ''
+        const worker = new Worker('/wasi_host.mjs', { type: 'module' })
+        const end = status => {
+            worker.terminate()
+            resolve({ status, text })
+        }
+        worker.onerror = event => end(event.message)
+        worker.onmessage = ({ data }) => {
+            text += data.text ?? ''
+            if ('status' in data || 'failure' in data)
+                end(data.status ?? data.failure)
+        }
+        worker.postMessage({ address, shared })
+    })
+}
+
+async function inChromium() {
+    const folder = mkdtempSync(join(tmpdir(), 'ingle-ops-'))
+    writeFileSync(join(folder, 'index.html'), '<!doctype html><title>ops</title>')
+    copyFileSync(new URL('wasi_host.mjs', import.meta.url), join(folder, 'wasi_host.mjs'))
+    for (const build of BUILDS)
+        copyFileSync(programOf(build), join(folder, `${build}.wasm`))
+    const { server, address } = await serve({ page: folder })
+    const browser = await openBrowser()
+    try {
+        const page = await browser.newPage()
+        await page.goto(address)
+        for (const build of BUILDS) {
+            const { status, text } = await page.evaluate(runWorker, { address: `/${build}.wasm`, shared: build.includes('threads') })
+            count(`ops, ${build}, Chromium`, status, text)
+        }
+    } finally {
+        await browser.close()
+        server.closeAllConnections()
+        server.close()
+        rmSync(folder, { recursive: true, force: true })
+    }
+}
+
+const hosts = process.argv.length > 2 ? process.argv.slice(2) : ['node', 'chromium']
+const missing = BUILDS.filter(build => !existsSync(programOf(build)))
+if (missing.length)
+    throw new Error(`${missing.join(', ')}: not built (make wasm-tests)`)
+if (hosts.includes('node'))
+    BUILDS.forEach(inNode)
+if (hosts.includes('chromium'))
+    await (whyNoBrowser() ? skip('ops in Chromium', whyNoBrowser()) : inChromium())
+console.log(`tests/wasm_ops.mjs: ${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
+process.exitCode = total.failed || !(total.passed + total.skipped) ? 1 : 0
