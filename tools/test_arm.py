@@ -51,7 +51,7 @@ def ingle(machine, *argv):
 
 def run_program(cpu, machine, name, build):
     began = time.time()
-    status, output = run_tests.run([*machine, os.path.join(build, "tests", name)], dict(os.environ))
+    status, output = run_tests.run(name, [*machine, os.path.join(build, "tests", name)], dict(os.environ))
     *counts, complaint = run_tests.judge(status, output)
     for line in output.splitlines():
         if counts[1] or line.startswith("skipped:"):
