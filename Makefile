@@ -173,7 +173,8 @@ WASM_LD      ?= wasm-ld-19
 WASM_SYSROOT ?= /usr
 WASM_BUILDS  := simd relaxed simd-threads relaxed-threads
 WASM_OPT     ?= -Oz
-# Kernels, and what an answer passes through for each token.
+# Kernels, and what an answer passes through for each token. -O3 is larger and no faster.
+WASM_HOT_OPT ?= -O2
 WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float cpu/cpu_linear cpu/pack)
 WASM_SRC     := $(filter-out src/host/host_posix.c,$(LIB_SRC)) \
                 src/host/host_wasm.c $(wildcard src/wasm/*.c)
@@ -208,11 +209,12 @@ define WASM_RULES
 build/wasm/$(1)/%.o: %.c build/wasm/$(1)/flags
 	@mkdir -p $$(@D)
 	$$(SAY) "$(WASM_CC) $(1) $$<"
-	$$(Q)$(WASM_CC) $$(WASM_FLAGS) $$(call wasm_features,$(1)) $$(if $$(filter $$<,$$(WASM_HOT)),-O3,$$(WASM_OPT)) \
+	$$(Q)$(WASM_CC) $$(WASM_FLAGS) $$(call wasm_features,$(1)) $$(if $$(filter $$<,$$(WASM_HOT)),$$(WASM_HOT_OPT),$$(WASM_OPT)) \
 	    -c $$< -o $$@
 build/wasm/$(1)/flags: FORCE
 	@mkdir -p $$(@D)
-	@echo '$$(WASM_FLAGS) $$(WASM_OPT) $$(WASM_SRC)' | cmp -s - $$@ || echo '$$(WASM_FLAGS) $$(WASM_OPT) $$(WASM_SRC)' > $$@
+	@echo '$$(WASM_FLAGS) $$(WASM_OPT) $$(WASM_HOT_OPT) $$(WASM_SRC)' | cmp -s - $$@ || \
+	    echo '$$(WASM_FLAGS) $$(WASM_OPT) $$(WASM_HOT_OPT) $$(WASM_SRC)' > $$@
 build/wasm/$(1).wasm: $$(WASM_SRC:%.c=build/wasm/$(1)/%.o)
 	$$(SAY) "$(WASM_LD) $$@"
 	$$(Q)$(WASM_LD) $$(WASM_LINK) $$(call wasm_link,$(1)) $$(WASM_SYSROOT)/lib/wasm32-wasi/crt1-reactor.o $$^ \

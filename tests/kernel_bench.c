@@ -200,7 +200,7 @@ static void bench_packed(bench *b, const quant_traits *f, pack_kind kind)
     p.rows = LAYER_ROWS;
     p.n_groups = LAYER_ROWS / PACK_ROWS;
     const double many = fastest(run_gemm, b, &p);
-    print_kernel(b, f->name, b->k->wide[kind] ? "wide" : "packed", bytes, one, (double)((size_t)N_TOKENS * LAYER_ROWS * N_COLS), many);
+    print_kernel(b, f->name, b->k->wide[kind] ? "wide" : "packed", bytes, one, (double)N_TOKENS * (double)LAYER_ROWS * (double)N_COLS, many);
     free(data);
     free((void *)(uintptr_t)w.data);
 }
@@ -209,11 +209,11 @@ static void bench_packed(bench *b, const quant_traits *f, pack_kind kind)
 static void bench_plain(bench *b, const quant_traits *f)
 {
     graph_tensor w = random_matrix(f, BIG / 8);
-    const double bytes = (double)(w.rows * N_COLS / f->values * f->bytes);
+    const double bytes = (double)w.rows * (double)N_COLS / f->values * f->bytes;
     const double one = fastest(run_one, b, &w);
     w.rows = CHUNK * 2;
     const double many = fastest(run_many, b, &w);
-    print_kernel(b, f->name, "rows", bytes, one, (double)(N_TOKENS * w.rows * N_COLS), many);
+    print_kernel(b, f->name, "rows", bytes, one, (double)N_TOKENS * (double)w.rows * (double)N_COLS, many);
     free((void *)(uintptr_t)w.data);
 }
 

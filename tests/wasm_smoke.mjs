@@ -4,8 +4,8 @@
  *     node tests/wasm_smoke.mjs           the tests; needs models/stories260K.gguf and ./ingle
  *     node tests/wasm_smoke.mjs bench     tokens a second of each build, 1 and 2 threads */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Engine } from './wasm_engine.mjs'
 
@@ -115,6 +115,24 @@ async function loading(path) {
     await e.close()
 }
 
+/* Numbers read, computed with and written: the modules have their own ways of all three. */
+async function numbers(path) {
+    const x = [0, -0.5, 1, 0.1, 1 / 3, 2.5, 1e15, 123456789.125, 1e22, 1.5e-7, 5e-324, 1.7976931348623157e308, 255, -41]
+    const source = '{% for v in x %}{{ v }} {{ v | tojson }} {{ "%.3f %e %g %.12g" % (v, v, v, v) }} {{ v | round(2) }} ' +
+        '{{ v | string | float }} {{ (v * 1.0 * v + 2) ** 0.5 }} {{ "%5d|%-8s|%x" % (v | round | string | length, v > 0, 255) }}\n{% endfor %}' +
+        '{{ 10.0 ** 20 }} {{ 2 ** -3 }} {{ 7.5 % 2 }} {{ 1234567 | filesizeformat }}'
+    const context = JSON.stringify({ x })
+    const folder = mkdtempSync(join(tmpdir(), 'ingle-numbers-'))
+    writeFileSync(join(folder, 't'), source)
+    writeFileSync(join(folder, 'c'), context)
+    const want = execFileSync('./ingle', ['template', '--template', join(folder, 't'), '--context', join(folder, 'c')], { encoding: 'utf8' })
+    rmSync(folder, { recursive: true })
+    const e = await Engine.open(path, 1)
+    const got = e.lend(source, (s, n) => e.lend(context, (c, m) => e.text(e.check(e.x.wasm_template_render(s, n, c, m)))))
+    check(want.length > 1000 && got === want, `${got}\ninstead of\n${want}`)
+    await e.close()
+}
+
 async function refusals(path) {
     const e = await Engine.open(path, 1)
     const fails = (name, call) => {
@@ -179,6 +197,7 @@ if (process.argv[2] === 'bench') {
             await test(`stories, ${build}, ${n} thread${n > 1 ? 's' : ''}`, () => path ? stories(path, n) : 'not built, or this Node cannot run it')
         await test(`memory, ${build}`, () => path ? memory(path) : 'not built, or this Node cannot run it')
         await test(`memory while loading, ${build}`, () => path ? loading(path) : 'not built, or this Node cannot run it')
+        await test(`numbers, ${build}`, () => path ? numbers(path) : 'not built, or this Node cannot run it')
         await test(`refusals, ${build}`, () => path ? refusals(path) : 'not built, or this Node cannot run it')
     }
     console.log(`tests/wasm_smoke.mjs: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)

@@ -104,11 +104,8 @@ def main():
             assert name != "Co" or c & 0xFFFF < 0xFFFE
 
     table = [(c, *d, *([0] * (2 - len(d)))) for c, d in sorted(decomposition.items())]
-    low = [row for row in table if max(row) < 0x10000]
-    high = [row for row in table if max(row) >= 0x10000]
     # The reader takes apart the first half of a pair again, never the second.
     assert not any(row[2] in decomposition for row in table)
-    table = low + high
     composites = [i for i, row in enumerate(table) if row[2] and row[0] not in excluded]
     composites.sort(key=lambda i: (table[i][1], table[i][2]))
     classes = ranges_of(ccc.items(), lambda r, c, v: r[1] == c - 1 and r[2] == v)
@@ -128,16 +125,16 @@ def main():
     assert len(blocks) <= 512
     array("uint16_t", "unicode_stage1", stage1)
     array("uint8_t", "unicode_stage2", [x for b in blocks for x in b], 24)
-    structs("unicode_low_pair", "unicode_low_pairs", low)
-    structs("unicode_high_pair", "unicode_high_pairs", high)
+    array("uint8_t", "unicode_pairs",
+          [row[column] >> shift & 255 for column in range(3) for shift in (0, 8, 16) for row in table], 24)
     array("uint16_t", "unicode_composites", composites)
     structs("unicode_class_range", "unicode_class_ranges", [(a, b - a + 1, v) for a, b, v in classes])
     structs("unicode_case_range", "unicode_case_ranges", cases)
-    print("const unicode_counts unicode_count = {%d, %d, %d, %d, %d, 0x%X};"
-          % (len(low), len(high), len(composites), len(classes), len(cases), LIMIT))
-    size = (len(stage1) * 2 + len(blocks) * BLOCK + len(low) * 6 + len(high) * 12 + len(composites) * 2
+    print("const unicode_counts unicode_count = {%d, %d, %d, %d, 0x%X};"
+          % (len(table), len(composites), len(classes), len(cases), LIMIT))
+    size = (len(stage1) * 2 + len(blocks) * BLOCK + len(table) * 9 + len(composites) * 2
             + len(classes) * 8 + len(cases) * 12)
-    print(f"{size} bytes of tables; {len(blocks)} blocks, {len(low)}+{len(high)} decompositions, "
+    print(f"{size} bytes of tables; {len(blocks)} blocks, {len(table)} decompositions, "
           f"{len(composites)} composites, {len(classes)} class ranges, {len(cases)} case ranges", file=sys.stderr)
 
 

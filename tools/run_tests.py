@@ -4,9 +4,10 @@
     python3 tools/run_tests.py [NAME...]      only programs whose name holds a NAME
 
 A program is $INGLE_BUILD/tests/test_* (built from tests/test_*.c), tests/test_*.py, the replay of
-the fuzz corpora, or a make target that tests the browser side. Each closes with "NAME: N passed, N failed, N skipped"; one that dies, hangs
-or says nothing counts as one failure. What a program prints is shown when it fails; reasons for
-skipping are always shown. The last line is the total; exit status 1 if anything failed.
+the fuzz corpora, or a make target that tests the browser side. Each closes with "NAME: N passed,
+N failed, N skipped"; one that dies, hangs or says nothing counts as one failure. What a program
+prints is shown when it fails; reasons for skipping are always shown. The last line is the total;
+exit status 1 if anything failed.
 """
 import glob
 import os

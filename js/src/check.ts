@@ -42,9 +42,8 @@ function judge(need: number, weights: number, machine: number): Pick<Check, 'fit
   return { fits: 'yes', why: '' }
 }
 
-export async function check(source: Source, options: CheckOptions, host: Host): Promise<Check> {
-  if (options.backend === 'gpu')
-    throw new IngleError('ERR_DEVICE', 'this version has no GPU backend')
+/** What a source's head tells of bytes. */
+async function measure(source: Source, options: CheckOptions, host: Host) {
   let { wire, cancel } = await openSource(source, host)
   if (source instanceof ReadableStream) {
     cancel?.()
@@ -54,9 +53,22 @@ export async function check(source: Source, options: CheckOptions, host: Host): 
     wire = await resolveHub(wire.name, options.signal)
   const { glance: g, size } = await readGlance(source, wire, host, options.signal)
   const contextSize = options.contextSize ?? Math.min(g.contextLength || 4096, 4096)
-  const kv = kvBytes(g, contextSize, options.kvType ?? 'f16')
+  return { size, kv: kvBytes(g, contextSize, options.kvType ?? 'f16'), architecture: g.architecture }
+}
+
+export async function check(source: Source, options: CheckOptions, host: Host): Promise<Check> {
+  if (options.backend === 'gpu')
+    throw new IngleError('ERR_DEVICE', 'this version has no GPU backend')
+  const { size, kv, architecture } = await measure(source, options, host)
   return {
     ...judge(size + kv + MEMORY_MARGIN, size, host.machineMemory()),
-    weightBytes: size, kvBytes: kv, storageBytes: size, architecture: g.architecture, device: 'cpu',
+    weightBytes: size, kvBytes: kv, storageBytes: size, architecture, device: 'cpu',
   }
+}
+
+/** Refuses a model that fits by itself, but not with its KV cache. */
+export async function refuseWithCache(source: Source, options: CheckOptions, host: Host): Promise<void> {
+  const { size, kv } = await measure(source, options, host)
+  if (size + kv + MEMORY_MARGIN > MEMORY_MOST)
+    throw new IngleError('ERR_MEMORY', `the model has ${size} bytes and its KV cache ${kv}; WebAssembly can hold ${MEMORY_MOST} bytes, ${MEMORY_MARGIN} of them for the rest: a smaller contextSize takes less`)
 }

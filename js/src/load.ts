@@ -1,10 +1,11 @@
 // load: from a source to a Model, through a worker of the model's own.
 import { Channel } from './channel.ts'
+import { refuseWithCache } from './check.ts'
 import { IngleError } from './errors.ts'
 import type { Host } from './host.ts'
 import { Model } from './model.ts'
 import { openSource } from './source.ts'
-import type { Build, KvType, LoadOptions, Source } from './types.ts'
+import type { Build, KvType, LoadOptions, Progress, Source } from './types.ts'
 
 const BUILDS: Build[] = ['simd', 'relaxed', 'simd+threads', 'relaxed+threads']
 const KV_TYPES: KvType[] = ['f16', 'q8_0', 'q4_0']
@@ -23,6 +24,30 @@ function oneOf<T extends string>(name: string, value: unknown, list: readonly T[
   return value as T
 }
 
+/** From this size on a KV cache may be what does not fit. */
+const LARGE = 2 ** 31
+
+/** Looks at the head of a large model while its download begins; refused rejects if it cannot fit. */
+function watch(source: Source, options: LoadOptions, host: Host) {
+  let looked = source instanceof ReadableStream
+  let refuse: (reason: unknown) => void
+  const refused = new Promise<never>((_, reject) => {
+    refuse = reject
+  })
+  refused.catch(() => {}) // heard of by whoever waits for the model
+  return {
+    refused,
+    onProgress(p: Progress): void {
+      options.onProgress?.(p)
+      if (!looked && p.total > LARGE) {
+        looked = true
+        refuseWithCache(source, options, host).catch((error: unknown) =>
+          error instanceof IngleError && error.code === 'ERR_MEMORY' && refuse(error)) // the rest is the loader's to tell
+      }
+    },
+  }
+}
+
 export async function load(source: Source, options: LoadOptions, host: Host): Promise<Model> {
   const { signal } = options
   if (oneOf('backend', options.backend ?? 'auto', ['auto', 'gpu', 'cpu']) === 'gpu')
@@ -36,10 +61,12 @@ export async function load(source: Source, options: LoadOptions, host: Host): Pr
   }
   signal?.throwIfAborted()
   const opened = await openSource(source, host)
+  const { refused, onProgress } = watch(source, options, host)
   const channel = new Channel(host.startWorker(), options.onWarning ?? (line => console.warn(`ingle: ${line}`)))
   try {
-    const { info, device } = await channel.request<'load'>(
-      { ...request, source: opened.wire }, { signal, onProgress: options.onProgress, feed: opened.feed })
+    const loaded = channel.request<'load'>({ ...request, source: opened.wire }, { signal, onProgress, feed: opened.feed })
+    loaded.catch(() => {}) // it fails, too, when the model was refused
+    const { info, device } = await Promise.race([loaded, refused])
     return new Model(channel, info, device)
   } catch (error) {
     opened.cancel?.()

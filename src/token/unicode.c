@@ -82,35 +82,28 @@ enum {
     DECOMPOSITION_MAX = 8 // the longest canonical decomposition has 4
 };
 
-static unicode_high_pair pair_at(size_t i)
+static uint32_t pair_at(size_t i, size_t column)
 {
-    if (i >= unicode_count.low)
-        return unicode_high_pairs[i - unicode_count.low];
-    const unicode_low_pair *p = &unicode_low_pairs[i];
-    return (unicode_high_pair){p->code, p->first, p->second};
+    const size_t n = unicode_count.pairs;
+    const uint8_t *p = unicode_pairs + 3 * column * n + i;
+    return p[0] | (uint32_t)p[n] << 8 | (uint32_t)p[2 * n] << 16;
 }
 
-/* Binary search for code in pairs [low, high); NULL pair (code 0) if it does not decompose. */
-static unicode_high_pair find_pair(uint32_t code, size_t low, size_t high)
+/* The index of code's pair; SIZE_MAX if it does not decompose. */
+static size_t find_pair(uint32_t code)
 {
+    size_t low = 0, high = unicode_count.pairs;
     while (low < high) {
         const size_t middle = (low + high) / 2;
-        const unicode_high_pair p = pair_at(middle);
-        if (p.code == code)
-            return p;
-        if (p.code < code)
+        const uint32_t found = pair_at(middle, UNICODE_PAIR_CODE);
+        if (found == code)
+            return middle;
+        if (found < code)
             low = middle + 1;
         else
             high = middle;
     }
-    return (unicode_high_pair){0, 0, 0};
-}
-
-static unicode_high_pair one_step(uint32_t code)
-{
-    const size_t low = unicode_count.low, all = low + unicode_count.high;
-    const unicode_high_pair p = find_pair(code, 0, low);
-    return p.code ? p : find_pair(code, low, all);
+    return SIZE_MAX;
 }
 
 /* Full canonical decomposition into out [DECOMPOSITION_MAX]; returns how many. */
@@ -126,12 +119,12 @@ static size_t decompose(uint32_t code, uint32_t *out)
     uint32_t tail[DECOMPOSITION_MAX];
     size_t n_tail = 0, n = 0;
     while (entry(code) & UNICODE_NFD_CHECK && n_tail < DECOMPOSITION_MAX - 1) {
-        const unicode_high_pair p = one_step(code);
-        if (!p.code)
+        const size_t pair = find_pair(code);
+        if (pair == SIZE_MAX)
             break;
-        if (p.second)
-            tail[n_tail++] = p.second;
-        code = p.first;
+        if (pair_at(pair, UNICODE_PAIR_SECOND))
+            tail[n_tail++] = pair_at(pair, UNICODE_PAIR_SECOND);
+        code = pair_at(pair, UNICODE_PAIR_FIRST);
     }
     out[n++] = code;
     while (n_tail)
@@ -150,10 +143,11 @@ static uint32_t compose(uint32_t a, uint32_t b) // 0: they do not compose
     size_t low = 0, high = unicode_count.composites;
     while (low < high) {
         const size_t middle = (low + high) / 2;
-        const unicode_high_pair p = pair_at(unicode_composites[middle]);
-        if (p.first == a && p.second == b)
-            return p.code;
-        if (p.first < a || (p.first == a && p.second < b))
+        const size_t pair = unicode_composites[middle];
+        const uint32_t first = pair_at(pair, UNICODE_PAIR_FIRST), second = pair_at(pair, UNICODE_PAIR_SECOND);
+        if (first == a && second == b)
+            return pair_at(pair, UNICODE_PAIR_CODE);
+        if (first < a || (first == a && second < b))
             low = middle + 1;
         else
             high = middle;

@@ -41,13 +41,8 @@ enum {
     UNICODE_BLOCK = 64
 };
 
-typedef struct {
-    uint16_t code, first, second; // second 0: a singleton
-} unicode_low_pair;
-
-typedef struct {
-    uint32_t code, first, second;
-} unicode_high_pair;
+/* Columns of unicode_pairs: a code and what it decomposes to; second 0: a singleton. */
+enum { UNICODE_PAIR_CODE, UNICODE_PAIR_FIRST, UNICODE_PAIR_SECOND };
 
 typedef struct {
     uint32_t first;
@@ -61,15 +56,15 @@ typedef struct {
 } unicode_case_range;
 
 typedef struct {
-    uint16_t low, high, composites, classes, cases;
+    uint16_t pairs, composites, classes, cases;
     uint32_t limit; // codes below are in the two stages
 } unicode_counts;
 
 extern const uint16_t unicode_stage1[];
 extern const uint8_t unicode_stage2[];
-extern const unicode_low_pair unicode_low_pairs[];   // sorted by code
-extern const unicode_high_pair unicode_high_pairs[]; // sorted by code
-extern const uint16_t unicode_composites[]; // indices into low, then high; sorted by the pair
+extern const uint8_t unicode_pairs[];       // [3 columns][3 bytes, the lowest first][pairs], sorted by code:
+                                            // bytes of a kind together pack better for a download
+extern const uint16_t unicode_composites[]; // indices of pairs, sorted by first and second
 extern const unicode_class_range unicode_class_ranges[];
 extern const unicode_case_range unicode_case_ranges[];
 extern const unicode_counts unicode_count;
