@@ -3,7 +3,7 @@
 //     node bench/llama_native.mjs FILE '{"threads":2,"prompts":[128],"generate":64,"repetitions":2}'
 //
 // Prints {"rates":{"pp128":[..],..}} in tokens a second, by llama.cpp's own clock: neither JavaScript
-// nor sampling counts (15 % of a token here). Generation follows a prompt of 128 tokens.
+// nor sampling counts (15 % of a token here). Generation follows a prompt of 128 tokens ("depth").
 // "amx": false hides the build of its backend that uses AMX, so that it takes its next best.
 import { cpSync, existsSync } from 'node:fs'
 import { register } from 'node:module'
@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 
 const AMX_BUILD = 'libggml-cpu-sapphirerapids.so'
 const [file, text] = process.argv.slice(2)
-const { threads, prompts, generate, repetitions, amx } = JSON.parse(text)
+const { threads, prompts, generate, repetitions, amx, depth = 128 } = JSON.parse(text)
 if (amx === false)
   await hideAmx()
 const { getLlama } = await import('node-llama-cpp')
@@ -71,7 +71,7 @@ for (let r = 0; r <= repetitions; r++) {
   for (const n of prompts)
     add(`pp${n}`, await prompt(n))
   if (generate) {
-    await prompt(128)
+    await prompt(depth)
     add(`tg${generate}`, await predict(generate))
   }
 }

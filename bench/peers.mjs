@@ -7,12 +7,13 @@
 //                                           first token, more threads than cores
 //     --engines 'llama.cpp,wllama 2.3.1'    only these beside ingle
 //     --prompts 128,512 --generate 64 --json FILE
+//     --print build/bench/peers.json        the table of an earlier run
 //
 // Each round measures every engine once, in turn, and the next round in the opposite order; the
 // median over rounds counts. Prints progress on stderr, the table on stdout; everything that was
 // measured goes to build/bench/peers.json.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -21,6 +22,8 @@ import { TYPES, isReal, modelOf } from './models.mjs'
 import { NATIVE } from './native.mjs'
 import { compare, markdown, median } from './table.mjs'
 
+/** Milliseconds for one measurement with more threads than cores. */
+const CROWD_LIMIT = 60_000
 const TOP = fileURLToPath(new URL('../', import.meta.url))
 
 function readOptions() {
@@ -29,7 +32,7 @@ function readOptions() {
       native: { type: 'boolean' }, browser: { type: 'boolean' }, first: { type: 'boolean' }, crowd: { type: 'boolean' },
       files: { type: 'string' }, threads: { type: 'string', default: '1,2' }, rounds: { type: 'string' },
       prompts: { type: 'string', default: '128,512' }, generate: { type: 'string', default: '64' },
-      engines: { type: 'string' }, quick: { type: 'boolean', default: false }, json: { type: 'string' },
+      engines: { type: 'string' }, quick: { type: 'boolean', default: false }, json: { type: 'string' }, print: { type: 'string' },
     },
   })
   const list = text => text.split(',').filter(Boolean)
@@ -39,7 +42,7 @@ function readOptions() {
     files: list(v.files ?? (v.quick ? 'q4_0' : TYPES.join())), threads: list(v.threads).map(Number),
     rounds: Number(v.rounds ?? (v.quick ? 3 : 5)), prompts: list(v.prompts).map(Number), generate: Number(v.generate),
     engine: name => name.startsWith('ingle') || (v.engines ? list(v.engines).includes(name) : !v.quick || name !== 'wllama 3.8.1'),
-    json: v.json ?? `${TOP}build/bench/peers.json`,
+    print: v.print, json: v.json ?? `${TOP}build/bench/peers.json`,
   }
 }
 
@@ -66,7 +69,6 @@ async function rounds(n, cells, measure) {
         await record(cell, name, () => measure(cell, name))
     }
   }
-  return cells
 }
 
 function cells(o, place, engines) {
@@ -74,27 +76,34 @@ function cells(o, place, engines) {
   return o.files.flatMap(type => o.threads.map(threads => cellOf(place, type, threads, names)))
 }
 
-function native(o) {
+async function native(o, result) {
   const job = { prompts: o.prompts, generate: o.generate, repetitions: 2 }
-  return rounds(o.rounds, cells(o, 'native', NATIVE), (cell, name) => NATIVE[name](modelOf(cell.type), { ...job, threads: cell.threads }))
+  const mine = cells(o, 'native', NATIVE)
+  result.cells.push(...mine)
+  await rounds(o.rounds, mine, (cell, name) => NATIVE[name](modelOf(cell.type), { ...job, threads: cell.threads }))
 }
 
 /** As many threads as cores, and four times as many. */
 async function crowd(o) {
   const cores = availableParallelism()
   const names = Object.keys(NATIVE).filter(o.engine)
-  const job = { prompts: [], generate: 32, repetitions: 1 }
   const both = [1, 4].map(k => cellOf('native', 'q4_0', k * cores, names))
-  await rounds(o.rounds, both, (cell, name) => NATIVE[name](modelOf('q4_0'), { ...job, threads: cell.threads }))
+  // A peer may need seconds a token there: few must do, and one that does not end counts as 0.
+  const job = name => ({ prompts: [], generate: name === 'ingle' ? 64 : 8, depth: 8, repetitions: 1, limit: CROWD_LIMIT })
+  const measure = (cell, name) => NATIVE[name](modelOf('q4_0'), { ...job(name), threads: cell.threads })
+    .catch(error => error.killed && name !== 'ingle' ? { rates: { tg8: [0] }, detail: `over ${CROWD_LIMIT / 1000} s` } : Promise.reject(error))
+  await rounds(o.rounds, both, measure)
   return names.map(name => {
-    const [a, b] = both.map(cell => median(cell.rates[name].tg32))
+    const [a, b] = both.map(cell => median(Object.values(cell.rates[name])[0]))
     return { engine: name, cores, per_s: a, crowded_per_s: b, ratio: b / a }
   })
 }
 
-async function browser(o, chromium) {
+async function browser(o, result, chromium) {
   const job = { prompts: o.prompts, generate: o.generate, repetitions: 1 }
-  return rounds(o.rounds, cells(o, 'web', WEB), (cell, name) => chromium.measure(name, 'speed', modelOf(cell.type), { ...job, threads: cell.threads }))
+  const mine = cells(o, 'web', WEB)
+  result.cells.push(...mine)
+  await rounds(o.rounds, mine, (cell, name) => chromium.measure(name, 'speed', modelOf(cell.type), { ...job, threads: cell.threads }))
 }
 
 /** load() to the first token of a prompt of 30 tokens, all cores. */
@@ -131,36 +140,54 @@ function print(result) {
   const out = [`${m.cpu}, ${m.cores} cores, ${m.system}, Node ${m.node}${result.chromium ? `, Chromium ${result.chromium}` : ''}; commit ${m.commit}; medians of ${result.rounds} rounds.`, '']
   if (result.rows.length)
     out.push(markdown(result.rows), '')
-  if (result.first) {
+  if (result.first?.ratio) {
     const [[, a], [peer, b]] = Object.entries(result.first.ms)
     out.push(`load() to the first token of a prompt of 30 tokens (${result.first.type.toUpperCase()}, ${result.first.threads} threads): ` +
       `ingle ${median(a).toFixed(0)} ms, ${peer} ${median(b).toFixed(0)} ms: ${result.first.ratio.toFixed(2)}x (must: 0.6x)`, '')
   }
-  for (const c of result.crowd ?? [])
-    out.push(`${c.engine}, ${4 * c.cores} threads on ${c.cores} cores: ${c.crowded_per_s.toFixed(1)} tokens/s against ${c.per_s.toFixed(1)} with ${c.cores} threads: ${c.ratio.toFixed(2)}x${c.engine === 'ingle' ? ' (must: 0.7x)' : ''}`)
+  for (const c of result.crowd ?? []) {
+    const crowded = c.crowded_per_s ? `${c.crowded_per_s.toFixed(1)} tokens/s` : `not done after ${CROWD_LIMIT / 1000} s`
+    const must = c.engine === 'ingle' ? ' (must: 0.7x)' : ''
+    out.push(`${c.engine}, ${4 * c.cores} threads on ${c.cores} cores: ${crowded}; ${c.per_s.toFixed(1)} with ${c.cores} threads: ${c.ratio.toFixed(2)}x${must}`)
+  }
   console.log(out.join('\n').trimEnd())
 }
 
-const o = readOptions()
-const files = o.files.map(type => modelOf(type))
-const result = { machine: machine(), rounds: o.rounds, files: Object.fromEntries(o.files.map((t, i) => [t, isReal(files[i]) ? 'the model itself' : 'random weights'])), cells: [], rows: [] }
-if (o.native)
-  result.cells.push(...await native(o))
-if (o.crowd)
-  result.crowd = await crowd(o)
-if (o.browser || o.first) {
+/** Measures what the options ask for into result; what there is stays there if it fails. */
+async function measureAll(o, files, result) {
+  if (o.native)
+    await native(o, result)
+  if (o.crowd)
+    result.crowd = await crowd(o)
+  if (!o.browser && !o.first)
+    return
   const chromium = await openBrowser(files)
   result.chromium = chromium.version
   try {
     if (o.browser)
-      result.cells.push(...await browser(o, chromium))
+      await browser(o, result, chromium)
     if (o.first)
       result.first = await first(o, chromium)
   } finally {
     await chromium.close()
   }
 }
-result.rows = compare(result.cells)
-mkdirSync(new URL('../build/bench/', import.meta.url), { recursive: true })
-writeFileSync(o.json, `${JSON.stringify(result, null, 1)}\n`)
-print(result)
+
+async function main() {
+  const o = readOptions()
+  if (o.print)
+    return print(JSON.parse(readFileSync(o.print, 'utf8')))
+  const files = o.files.map(type => modelOf(type))
+  const kinds = o.files.map((type, i) => [type, isReal(files[i]) ? 'the model itself' : 'random weights'])
+  const result = { machine: machine(), rounds: o.rounds, files: Object.fromEntries(kinds), cells: [], rows: [] }
+  try {
+    await measureAll(o, files, result)
+  } finally {
+    result.rows = compare(result.cells)
+    mkdirSync(new URL('../build/bench/', import.meta.url), { recursive: true })
+    writeFileSync(o.json, `${JSON.stringify(result, null, 1)}\n`)
+    print(result)
+  }
+}
+
+await main()

@@ -72,7 +72,7 @@ def main():
             except Exception as e:  # a case that fails must not hide the others
                 failed += 1
                 print(f"FAIL  {name}: {e!r}")
-    print(f"{len(cases) - failed} passed, {failed} failed, 0 skipped")
+    print(f"tests/test_make_gguf.py: {len(cases) - failed} passed, {failed} failed, 0 skipped")
     return failed > 0
 
 

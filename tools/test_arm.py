@@ -4,8 +4,8 @@
     python3 tools/test_arm.py [--build build/arm64] [--run qemu-aarch64] [--model]
 
 Each processor must choose the kernels meant for it, pass the op suite and tell the same story; two
-test programs go through all of them, others through the best. --model also puts one recorded text of
-SmolLM2-135M through each path, which takes a minute or two. The last line is the total; exit status 1
+test programs go through all of them, others through the best. --model also puts recorded texts of
+SmolLM2-135M through them, which takes some minutes more. The last line is the total; exit status 1
 if anything failed.
 """
 import argparse
@@ -51,7 +51,7 @@ def ingle(machine, *argv):
 
 def run_program(cpu, machine, name, build):
     began = time.time()
-    status, output = run_tests.run([*machine, os.path.join(build, "tests", name)], dict(os.environ))
+    status, output = run_tests.run(name, [*machine, os.path.join(build, "tests", name)], dict(os.environ))
     *counts, complaint = run_tests.judge(status, output)
     for line in output.splitlines():
         if counts[1] or line.startswith("skipped:"):
@@ -90,37 +90,54 @@ def find_model(name):
     return None
 
 
-def check_model(cpu, machine, logits_before):
-    """Token by token along one recorded text, by the acceptance kit's rule: 97 % of the choices, and all
-    that are clear. All of it goes through at once, so this is prefill; paths must agree to the bit."""
+def logits_of(machine, path, case):
+    out, why = ingle(machine, "logits", "-m", path, "--ids", " ".join(map(str, case["prompt_ids"] + case["ids"])))
+    return out, why
+
+
+def judge_logits(out, case):
+    """(choices as recorded, choices that differ though the recorded one was clear)."""
+    first, rows = len(case["prompt_ids"]) - 1, array.array("f", out)
+    n_vocab, agree, wrong = len(rows) // (first + 1 + len(case["ids"])), 0, 0
+    for i, (want, gap) in enumerate(zip(case["ids"], case["gaps"])):
+        row = rows[(first + i) * n_vocab:][:n_vocab]
+        hit = n_vocab > 0 and max(range(n_vocab), key=row.__getitem__) == want
+        agree += hit
+        wrong += not hit and gap >= 0.5
+    return agree, wrong
+
+
+def check_model(cpu, machine, before):
+    """Without `before`: token by token along all recorded texts, by the acceptance kit's rule, 97 % of the
+    choices and all that are clear; returns the logits of the first, which other paths must give to the bit.
+    Each text goes through at once, so this is prefill."""
     began = time.time()
     path, recorded = find_model(SMOLLM2), os.path.join(GOLDEN, "smollm2-q4_1.json")
     if not path or not os.path.exists(recorded):
         report(f"{cpu}: SmolLM2", (0, 0, 1), began, "no model, or no ../shared/accept")
         return None
     with open(recorded, encoding="utf-8") as f:
-        case = json.load(f)["greedy"][0]
-    ids = case["prompt_ids"] + case["ids"]
-    out, why = ingle(machine, "logits", "-m", path, "--ids", " ".join(map(str, ids)))
-    rows = array.array("f", out)
-    n_vocab, agree, wrong = len(rows) // len(ids), 0, 0
-    for i, (want, gap) in enumerate(zip(case["ids"], case["gaps"])):
-        at = (len(case["prompt_ids"]) + i - 1) * n_vocab
-        hit = n_vocab > 0 and max(range(n_vocab), key=rows[at:at + n_vocab].__getitem__) == want
-        agree += hit
-        wrong += not hit and gap >= 0.5
-    check(f"{cpu}: SmolLM2, {agree} of {len(case['ids'])}", agree >= 0.97 * len(case["ids"]) and not wrong,
+        cases = json.load(f)["greedy"]
+    if before:
+        out, why = logits_of(machine, path, cases[0])
+        check(f"{cpu}: SmolLM2, to the bit", out == before, why or "other logits than the path before", began)
+        return before
+    agree = wrong = total_ids = 0
+    for case in cases:
+        out, why = logits_of(machine, path, case)
+        before = before or out
+        hits, misses = judge_logits(out, case)
+        agree, wrong, total_ids = agree + hits, wrong + misses, total_ids + len(case["ids"])
+    check(f"{cpu}: SmolLM2, {agree} of {total_ids}", agree >= 0.97 * total_ids and not wrong,
           why or f"{wrong} wrong where the choice is clear", began)
-    if logits_before:
-        check(f"{cpu}: SmolLM2, the same bits", out == logits_before, "other logits than the path before", began)
-    return out
+    return before
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", default="build/arm64")
     p.add_argument("--run", default="qemu-aarch64")
-    p.add_argument("--model", action="store_true", help="also a text of SmolLM2, where it is")
+    p.add_argument("--model", action="store_true", help="also texts of SmolLM2, where it is")
     args = p.parse_args()
     os.chdir(TOP)
     start, logits = time.time(), None

@@ -50,8 +50,8 @@ export async function first(job) {
   const start = performance.now()
   const wllama = await open(job)
   const loaded = performance.now()
-  await wllama.createCompletion(letters(30), { nPredict: 1, sampling: { temp: 0 } })
-  const end = performance.now()
+  let end = 0
+  await wllama.createCompletion(letters(30), { nPredict: 1, sampling: { temp: 0 }, onNewToken: () => end ||= performance.now() })
   const promptTokens = (await wllama.tokenize(letters(30))).length
   await wllama.exit()
   return { ms: end - start, loadMs: loaded - start, promptTokens }
