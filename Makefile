@@ -294,7 +294,7 @@ js/node_modules/.package-lock.json: js/package.json js/package-lock.json
 test-web: all web-build    ## tests of the package and the page; the last line is the total
 	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/run.mjs
 
-# ACCEPT=--quick: a third of SmolLM2's recorded tokens.
+# ACCEPT=--quick: a third of SmolLM2's recorded tokens, as in make test (make test ACCEPT= takes all).
 accept-web: web-build      ## recorded answers through the package: each build, in Node and in Chromium
 	@$(NODE) --no-warnings $(NODE_RELAXED) js/test/accept.mjs $(ACCEPT)
 .PHONY: web web-build test-web accept-web

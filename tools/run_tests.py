@@ -36,7 +36,7 @@ def programs():
     if os.environ.get("INGLE_WEB"):
         for target in WEB_TARGETS:
             yield target, [os.environ.get("MAKE", "make"), "--no-print-directory", "-s", target,
-                           "ACCEPT=--quick"]
+                           "ACCEPT=" + os.environ.get("ACCEPT", "--quick")]
 
 
 def has_fuzz_replay():
