@@ -112,20 +112,38 @@ LANES_INLINE bool in_place(pack_kind kind, int half)
     return HIGH_IN_PLACE && half && (kind == PACK_Q4_0 || kind == PACK_Q4_1 || kind == PACK_Q4_K);
 }
 
-/* Half a block: sum over 16 columns of q x, without the offset. far: NULL, or see fetch. */
-LANES_INLINE vi half_sum(pack_kind kind, const uint8_t *p, const int8_t *x, int half, const uint8_t *far)
+LANES_INLINE vi half_weights(pack_kind kind, const uint8_t *p, int j, int half)
+{
+    return in_place(kind, half) ? vi_and(vi_load(p + 64 * j), vi_bytes(0xF0)) : weights(kind, p, j, half);
+}
+
+/* So many registers of a line are worked on together: all where each instruction counts, so that the input
+ * is read once for 16 rows; one where registers are wide enough, which leaves more of them free. */
+enum { TOGETHER = LANES == 4 ? SUBS : 1 };
+
+/* Sums over columns 0 ... 15 and 16 ... 31 of a block, for TOGETHER registers of a line from p on. */
+LANES_INLINE void block_sums(pack_kind kind, const uint8_t *p, const int8_t *x, const uint8_t *far, vi sums[2][TOGETHER])
 {
     const byte_form form = form_of(kind);
-    running r = run_start();
+    running r[2][TOGETHER];
+    for (int sub = 0; sub < TOGETHER; sub++)
+        r[0][sub] = r[1][sub] = run_start();
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        // Bytes have lines of their own in each half; else the halves take turns at a line.
+        const bool turns = TOGETHER > 1 && kind != PACK_Q8_0;
+        const int half = turns ? i % 2 : i / 4, j = turns ? i / 2 : i % 4;
+        if (far && 64 * (size_t)i < block_of(kind))
+            fetch(p + 64 * i, far + 64 * i);
+        const vi four = vi_four(x + 16 * half + 4 * j);
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-        const size_t line = 64 * (4 * (size_t)half + (size_t)j);
-        if (far && line < block_of(kind))
-            fetch(p + line, far + line);
-        const vi w = in_place(kind, half) ? vi_and(vi_load(p + 64 * j), vi_bytes(0xF0)) : weights(kind, p, j, half);
-        run_add(&r, form, steps_of(kind), w, vi_four(x + 16 * half + 4 * j));
+        for (int sub = 0; sub < TOGETHER; sub++)
+            run_add(&r[half][sub], form, steps_of(kind), half_weights(kind, p + 4 * LANES * sub, j, half), four);
     }
-    return run_end(&r, form);
+    for (int sub = 0; sub < TOGETHER; sub++) {
+        sums[0][sub] = run_end(&r[0][sub], form);
+        sums[1][sub] = run_end(&r[1][sub], form);
+    }
 }
 
 /* What 16 columns' weights, standing above 0, bring too much. */
@@ -161,57 +179,63 @@ LANES_INLINE vf add_high(pack_kind kind, vf f, vi i, vf scale, float d, int32_t 
     return vf_fma(vf_int(i), vf_mul(vf_mul(scale, vf_set1(0.0625f)), vf_set1(d)), f);
 }
 
-/* Block b of the input against block u of the unit w, rows of register `sub`. */
-LANES_INLINE vf add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x, size_t u, size_t b, size_t sub, vf f,
-                          const uint8_t *far)
+/* The sums of a block, scaled, onto those of the rows of register `sub`. */
+LANES_INLINE vf add_sums(pack_kind kind, const uint8_t *w, const cpu_rows *x, size_t u, size_t b, size_t sub, vi low_half,
+                         vi high_half, vf f)
 {
-    const size_t at = head_of(kind) + block_of(kind) * u;
-    const uint8_t *p = w + at + 4 * LANES * sub;
-    const int8_t *q = x->q + BLOCK * b;
     const float *d = x->d + 2 * b;
     const int32_t *starts = x->starts + 2 * b;
     const bool halves = kind == PACK_Q6_K; // with scales of their own
     const vf scale = part_scale(kind, w, halves ? 2 * u : u, sub);
-    far = PREFETCH_BYTES && sub == 0 ? far + at : NULL;
-    f = add_half(kind, f, half_sum(kind, p, q, 0, far), scale, d[0], starts[0]);
-    const vi high = half_sum(kind, p, q, 1, far);
+    f = add_half(kind, f, low_half, scale, d[0], starts[0]);
     if (in_place(kind, 1))
-        f = add_high(kind, f, high, scale, d[1], starts[1]);
+        f = add_high(kind, f, high_half, scale, d[1], starts[1]);
     else
-        f = add_half(kind, f, high, halves ? part_scale(kind, w, 2 * u + 1, sub) : scale, d[1], starts[1]);
+        f = add_half(kind, f, high_half, halves ? part_scale(kind, w, 2 * u + 1, sub) : scale, d[1], starts[1]);
     return has_min(kind) ? vf_fma(part_min(kind, w, u, sub), vf_set1(x->block_sums[b]), f) : f;
 }
 
+/* Block b of the input against block u of the unit w, added to the sums of 16 rows. */
+LANES_INLINE void add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x, size_t u, size_t b,
+                            const uint8_t *far, vf f[SUBS])
+{
+    const size_t at = head_of(kind) + block_of(kind) * u;
+#pragma GCC unroll 4
+    for (size_t first = 0; first < SUBS; first += TOGETHER) {
+        vi sums[2][TOGETHER];
+        block_sums(kind, w + at + 4 * LANES * first, x->q + BLOCK * b, first == 0 ? far + at : NULL, sums);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < TOGETHER; i++)
+            f[first + i] = add_sums(kind, w, x, u, b, first + i, sums[0][i], sums[1][i], f[first + i]);
+    }
+}
+
 /* One token against groups of rows. Prefetching runs ahead of the weights by PREFETCH_BYTES and goes on at
- * `next` from the end. */
+ * `next` from the end. What rounding left over is multiplied while a group is in the first-level cache. */
 LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t n_groups, const cpu_rows *x,
                        float *y, const uint8_t *next)
 {
     const size_t blocks = is_super(kind) ? 8 : 2, n_blocks = w->cols / BLOCK;
     const uint8_t *p = w->data + group * w->group_bytes, *end = p + n_groups * w->group_bytes;
-    const uint8_t *far = p + PREFETCH_BYTES;
-    for (size_t g = 0; g < n_groups; g++) {
-        vf f[2][SUBS];
-        for (size_t sub = 0; sub < SUBS; sub++)
-            f[0][sub] = f[1][sub] = vf_zero();
-        for (size_t u = 0; u < w->n_units; u++, p += w->unit_bytes, far += w->unit_bytes) {
-            if (PREFETCH_BYTES && far >= end) {
-                far = next ? next : end;
-                end = (const uint8_t *)UINTPTR_MAX;
-            }
-            for (size_t line = 0; line < head_of(kind); line += 64)
-                fetch(p + line, far + line);
-            const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
-            int pass = 0;
-            for (const cpu_rows *q = x; q; q = q->rest, pass++)
+    for (size_t g = 0; g < n_groups; g++, p += w->group_bytes, y += PACK_ROWS)
+        for (const cpu_rows *q = x; q; q = q->rest) {
+            const uint8_t *unit = p;
+            vf f[SUBS];
+            for (size_t sub = 0; sub < SUBS; sub++)
+                f[sub] = vf_zero();
+            for (size_t u = 0; u < w->n_units; u++, unit += w->unit_bytes) {
+                const uint8_t *far = unit + PREFETCH_BYTES;
+                if (PREFETCH_BYTES && far >= end && next)
+                    far = next + (far - end);
+                for (size_t line = 0; line < head_of(kind); line += 64)
+                    fetch(unit + line, far + line);
+                const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
                 for (size_t b = 0; b < blocks && b < left; b++)
-#pragma GCC unroll 4
-                    for (size_t sub = 0; sub < SUBS; sub++)
-                        f[pass][sub] = add_block(kind, p, q, b, first + b, sub, f[pass][sub], far);
+                    add_block(kind, unit, q, b, first + b, far, f);
+            }
+            for (size_t sub = 0; sub < SUBS; sub++)
+                vf_store(y + LANES * sub, q == x ? f[sub] : vf_add(vf_load(y + LANES * sub), f[sub]));
         }
-        for (size_t sub = 0; sub < SUBS; sub++)
-            vf_store(y + 16 * g + LANES * sub, x->rest ? vf_add(f[0][sub], f[1][sub]) : f[0][sub]);
-    }
 }
 
 /* ---- many tokens -------------------------------------------------------------------------------- */

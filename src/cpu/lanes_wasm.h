@@ -11,16 +11,17 @@
 #define LANES_INLINE static inline __attribute__((always_inline))
 
 #ifdef __wasm_relaxed_simd__
-/* Each step adds two products of at most `most` x 128 to 16 bits; bytes go the plain way. */
-#define ACC_STEPS(most) ((most) == 255 ? 1 << 14 : 32767 / ((most) * 128 * 2))
+#define ACC_STEPS(most) 1000000
+#define SPLIT_BYTES 1
 #else
 /* Four products of at most `most` x 128 to 32 bits. */
 #define ACC_STEPS(most) (INT32_MAX / ((most) * 128 * 4))
+#define SPLIT_BYTES 0
 #endif
 
 enum {
     LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 0, PREFETCH_NEAR_BYTES = 0,
-    HIGH_IN_PLACE = 0, SPLIT_BYTES = 0, BYTE_ZERO = 128, ATTEND_ROWS = 3
+    HIGH_IN_PLACE = 0, BYTE_ZERO = 128, ATTEND_ROWS = 3
 };
 #define PREFETCH_FAR(p)  ((void)(p))
 #define PREFETCH_NEAR(p) ((void)(p))
@@ -127,7 +128,7 @@ LANES_INLINE vi acc_sum_byte(vacc sum)
 LANES_INLINE vacc acc_dot(vacc sum, vi w, vi x)
 {
 #ifdef __wasm_relaxed_simd__
-    return wasm_i16x8_add(sum, wasm_i16x8_relaxed_dot_i8x16_i7x16(x, w));
+    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(x, w, sum);
 #else
     return acc_dot_byte(sum, w, x);
 #endif
@@ -135,11 +136,7 @@ LANES_INLINE vacc acc_dot(vacc sum, vi w, vi x)
 
 LANES_INLINE vi acc_sum(vacc sum)
 {
-#ifdef __wasm_relaxed_simd__
-    return wasm_i32x4_extadd_pairwise_i16x8(sum);
-#else
     return sum;
-#endif
 }
 
 LANES_INLINE vf vf_load(const float *p)
