@@ -143,7 +143,7 @@ test('a build that cannot run is refused, and another one chosen', t => {
     const refused = await load(${JSON.stringify(STORIES)}, { build: 'relaxed' }).then(() => 'loaded', e => e.code)
     const model = await load(${JSON.stringify(STORIES)})
     console.log(refused, model.device.build)`
-  // Node 20 knows relaxed SIMD only by the flag that these tests have; later ones always.
+  // Node 20 has no relaxed SIMD of its own; later ones have.
   const run = spawnSync(process.execPath, ['--no-warnings', '--input-type=module', '-e', code], {
     cwd: new URL('..', import.meta.url), encoding: 'utf8', timeout: 20_000, env: { ...process.env, NODE_OPTIONS: '' },
   })
