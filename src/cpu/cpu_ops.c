@@ -79,11 +79,37 @@ static void put_tiled(const cpu *c, const uint16_t *row, size_t n, size_t positi
         to[16 * i] = row[i];
 }
 
+/* One token's attention reads keys and values that nothing has touched since the token before: as much of
+ * them as a near cache holds is asked for while the new ones are made. A thread asks for the heads that it
+ * will take first. */
+static void fetch_cache(const cpu *c, const uint8_t *keys, const uint8_t *values, uint32_t thread)
+{
+#if defined(__GNUC__)
+    enum { MOST = 128 * 1024, LINE = 64 };
+    const size_t heads = c->graph->sizes.n_kv_heads, n_threads = pool_threads(c->pool);
+    const size_t head = heads * thread / n_threads, n = heads * (thread + 1) / n_threads - head;
+    const size_t step = c->k_tiled ? 16 : 1, k_part = step * n * c->k_head, v_part = n * c->v_head;
+    size_t asked = 0;
+    for (size_t at = 0; n > 0 && at < c->first && asked < MOST; at += step) {
+        for (size_t i = 0; i < k_part; i += LINE)
+            __builtin_prefetch(keys + at * c->k_row + step * head * c->k_head + i, 0, 2);
+        for (size_t j = at; j < at + step && j < c->first; j++)
+            for (size_t i = 0; i < v_part; i += LINE)
+                __builtin_prefetch(values + j * c->v_row + head * c->v_head + i, 0, 2);
+        asked += k_part + step * v_part;
+    }
+#else
+    (void)c, (void)keys, (void)values, (void)thread;
+#endif
+}
+
 void cpu_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread)
 {
     const graph_sizes *s = &c->graph->sizes;
     const size_t d_kv = (size_t)s->n_kv_heads * s->d_head;
     uint8_t *keys = cache_of(c, op->layer, false), *values = cache_of(c, op->layer, true);
+    if (c->n == 1)
+        fetch_cache(c, keys, values, thread);
     for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
         const size_t position = c->first + t;
         float *k = cpu_value(c, op->k, t);
