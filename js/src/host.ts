@@ -52,6 +52,8 @@ export interface WorkerHost {
   isolated: boolean
   /** Workers that make sense when nobody says how many. */
   threads: number
+  /** Hardware threads, as far as the system tells. */
+  processors: number
 }
 
 export interface ByteStream {

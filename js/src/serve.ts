@@ -146,7 +146,8 @@ class Server {
       const core = await starting
       const engine = new Engine(core)
       const pool = new Pool(core, host)
-      const holding = pool.hold((request.threads || host.threads) - 1)
+      // More workers than processors would only wait for one another, at every step of a token.
+      const holding = pool.hold(Math.min(request.threads || host.threads, host.processors) - 1)
       holding.catch(() => {}) // awaited below; a damaged file may be told of first
       const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress }))
       const workers = await holding

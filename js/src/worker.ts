@@ -70,6 +70,7 @@ const host: WorkerHost = {
   breathe,
   isolated: scope.crossOriginIsolated === true,
   threads: usualThreads(),
+  processors: navigator.hardwareConcurrency || 1,
 }
 
 serve(host)

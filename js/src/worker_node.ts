@@ -57,4 +57,5 @@ serve({
   breathe: () => new Promise(resolve => setImmediate(resolve)),
   isolated: true,
   threads: Math.min(16, availableParallelism()),
+  processors: availableParallelism(),
 })

@@ -35,7 +35,8 @@ void host_wait(uint32_t *address, uint32_t value);
 void host_wake(uint32_t *address);
 void host_relax(void); // one turn of a spin loop
 
-uint32_t host_core_count(void); // physical cores this process may use, >= 1
+uint32_t host_core_count(void);      // physical cores this process may use, >= 1
+uint32_t host_processor_count(void); // hardware threads it may use, >= that: more workers only wait
 double host_now_ms(void);       // monotonic
 
 /* Instructions that not every 64-bit Arm processor has, which only the system can tell: a set of

@@ -186,20 +186,47 @@ static bool is_first_sibling(int cpu)
 }
 #endif
 
-uint32_t host_core_count(void)
+#ifdef __linux__
+/* A container's share of the machine in whole processors, rounded up; UINT32_MAX without one. */
+static uint32_t processor_quota(void)
+{
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r");
+    long long quota, period;
+    const bool limited = f && fscanf(f, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0;
+    if (f)
+        fclose(f);
+    return limited ? (uint32_t)((quota + period - 1) / period) : UINT32_MAX;
+}
+#endif
+
+static uint32_t count_processors(bool cores_only)
 {
 #ifdef __linux__
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
-        uint32_t cores = 0;
+        uint32_t n = 0;
         for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
-            cores += CPU_ISSET(cpu, &allowed) && is_first_sibling((int)cpu);
+            n += CPU_ISSET(cpu, &allowed) && (!cores_only || is_first_sibling((int)cpu));
         // A process pinned to second siblings alone still has those.
-        return cores ? cores : (uint32_t)CPU_COUNT(&allowed);
+        n = n ? n : (uint32_t)CPU_COUNT(&allowed);
+        const uint32_t quota = processor_quota();
+        return n < quota ? n : quota;
     }
+#else
+    (void)cores_only; // not told apart
 #endif
     const long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (uint32_t)n : 1;
+}
+
+uint32_t host_core_count(void)
+{
+    return count_processors(true);
+}
+
+uint32_t host_processor_count(void)
+{
+    return count_processors(false);
 }
 
 #ifdef __aarch64__

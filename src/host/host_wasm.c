@@ -216,6 +216,11 @@ uint32_t host_core_count(void)
     return workers.cores == 0 || workers.cores > most ? most : workers.cores;
 }
 
+uint32_t host_processor_count(void)
+{
+    return host_wasm_threads(); // as many workers as JavaScript has started
+}
+
 /* ---- time --------------------------------------------------------------------------------- */
 
 double host_now_ms(void)

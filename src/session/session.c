@@ -37,7 +37,9 @@ static ingle_status resolve(const ingle_model *m, const ingle_session_options *o
     uint32_t n_batch = o->n_batch ? o->n_batch : DEFAULT_BATCH;
     n_batch = n_batch < n_ctx ? n_batch : n_ctx;
     uint32_t n_threads = o->n_threads ? o->n_threads : host_core_count();
-    n_threads = n_threads < MAX_THREADS ? n_threads : MAX_THREADS;
+    // Every phase of a token waits for every worker: one without a processor would hold up all others.
+    const uint32_t processors = host_processor_count(), most = processors < MAX_THREADS ? processors : MAX_THREADS;
+    n_threads = n_threads < most ? n_threads : most;
     *out = (cpu_options){n_ctx, n_batch, n_threads, kv_format(o->kv_k), kv_format(o->kv_v), o->cpu,
                          m->n_maps ? CPU_MAPPED : m->streamed ? CPU_OWNED : CPU_SHARED};
     return INGLE_OK;
