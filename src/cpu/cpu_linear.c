@@ -3,24 +3,39 @@
  * ahead while it ends. */
 #include "cpu/cpu_impl.h"
 
-/* What one chunk reads while one token is computed: long enough for prefetching to run, short
- * enough to share out evenly. Matrices of many megabytes take larger ones. */
-enum { CHUNK_BYTES = 24 * 1024, MAX_CHUNK_BYTES = 160 * 1024, CHUNKS_A_THREAD = 16 };
+/* What one chunk reads while one token is computed: long enough for prefetching to run, where it does,
+ * and short enough to share out evenly. Matrices of many megabytes take larger ones. */
+enum { CHUNK_BYTES = 24 * 1024, PLAIN_CHUNK_BYTES = 8 * 1024, MAX_CHUNK_BYTES = 160 * 1024, CHUNKS_A_THREAD = 16 };
 
 static bool is_gated(const graph_linear *l)
 {
     return l->epilogue == GRAPH_GATE_SILU || l->epilogue == GRAPH_GATE_GELU;
 }
 
-static uint32_t choose_rows(const cpu *c, const cpu_packed *p)
+/* How many chunks all outputs have, each cut into pieces of `rows`. */
+static size_t count_chunks(const cpu *c, const graph_linear *op, const cpu_step *s, size_t rows)
 {
+    size_t n = 0;
+    for (uint32_t out = 0; out < s->n_out; out++)
+        n += (c->graph->values[op->out[out]].width + rows - 1) / rows;
+    return n;
+}
+
+/* Rows a chunk, so that every thread's part is as many chunks as any other's if that can be. */
+static uint32_t choose_rows(const cpu *c, const graph_linear *op, const cpu_step *s)
+{
+    const cpu_packed *p = s->packed[0];
     if (!p)
         return PACK_ROWS;
+    const size_t least = c->kernels.prefetches ? CHUNK_BYTES : PLAIN_CHUNK_BYTES, most = CPU_ONE_ROWS / PACK_ROWS;
     size_t bytes = p->n_groups * p->group_bytes / (CHUNKS_A_THREAD * c->opt.n_threads);
-    bytes = bytes < CHUNK_BYTES ? CHUNK_BYTES : bytes > MAX_CHUNK_BYTES ? MAX_CHUNK_BYTES : bytes;
-    const size_t groups = bytes / p->group_bytes;
-    const size_t most = CPU_ONE_ROWS / PACK_ROWS;
-    return (uint32_t)(PACK_ROWS * (groups < 1 ? 1 : groups > most ? most : groups));
+    bytes = bytes < least ? least : bytes > MAX_CHUNK_BYTES ? MAX_CHUNK_BYTES : bytes;
+    size_t groups = bytes / p->group_bytes;
+    groups = groups < 1 ? 1 : groups > most ? most : groups;
+    for (size_t g = groups; g >= (groups + 2) / 3; g--)
+        if (count_chunks(c, op, s, PACK_ROWS * g) % pool_threads(c->pool) == 0)
+            return (uint32_t)(PACK_ROWS * g);
+    return (uint32_t)(PACK_ROWS * groups);
 }
 
 void cpu_plan_steps(cpu *c)
@@ -43,7 +58,7 @@ void cpu_plan_steps(cpu *c)
         // The rounding of the head's input goes straight into the logits: a quarter of all that
         // int8 activations cost. A second pass over a chunk that is in the cache is cheap.
         s->fine = s->int8 && i + 1 == c->graph->n_ops;
-        s->one_rows = choose_rows(c, s->packed[0]);
+        s->one_rows = choose_rows(c, l, s);
         following = op;
     }
 }
@@ -133,15 +148,6 @@ typedef struct {
     uint32_t out; // which output
     size_t row, n_rows;
 } chunk;
-
-/* How many chunks all outputs have, each cut into pieces of `rows`. */
-static size_t count_chunks(const cpu *c, const graph_linear *op, const cpu_step *s, size_t rows)
-{
-    size_t n = 0;
-    for (uint32_t out = 0; out < s->n_out; out++)
-        n += (c->graph->values[op->out[out]].width + rows - 1) / rows;
-    return n;
-}
 
 static chunk find_chunk(const cpu *c, const graph_linear *op, size_t rows, size_t i)
 {

@@ -107,6 +107,7 @@ typedef struct {
     cpu_gemv_fn *gemv[PACK_KIND_COUNT]; // NULL: not packed on this path
     cpu_gemm_fn *gemm[PACK_KIND_COUNT]; // as gemv
     cpu_gemm_fn *wide[PACK_KIND_COUNT]; // NULL: gemm does it
+    bool prefetches;                    // gemv reads ahead
     /* x [n], n a multiple of 32, as bfloat16; NULL if no kernel reads them */
     void (*round_wide)(const float *x, size_t n, uint16_t *out);
     /* quant_activations, to the bit */

@@ -18,6 +18,7 @@
  *   vi_four(x)     the four int8 at x, in every lane
  *   vacc acc_zero() acc_dot(acc, weights, x) vi acc_sum(acc)
  *                  sums of products of unsigned bytes and int8, four columns a lane
+ *   ACC_INT32      defined where vacc is vi and holds int32 sums
  *   ACC_STEPS(m)   how many acc_dot of weights up to m fit in one vacc
  *   SPLIT_BYTES    1: bytes over 127 are multiplied as two nibbles; 0: acc_dot_byte takes any byte,
  *                  acc_sum_byte(acc) gives the sums (the same as acc_dot and acc_sum, or another way)
@@ -50,6 +51,16 @@ typedef struct {
     vi sum;
     int steps;
 } running;
+
+/* From a number of which the sum is to start: that costs nothing where sums are int32 anyway. */
+LANES_INLINE running run_from(vi start)
+{
+#ifdef ACC_INT32
+    return (running){start, acc_zero(), vi_set1(0), 0};
+#else
+    return (running){acc_zero(), acc_zero(), start, 0};
+#endif
+}
 
 LANES_INLINE running run_start(void)
 {
@@ -117,17 +128,38 @@ LANES_INLINE vi half_weights(pack_kind kind, const uint8_t *p, int j, int half)
     return in_place(kind, half) ? vi_and(vi_load(p + 64 * j), vi_bytes(0xF0)) : weights(kind, p, j, half);
 }
 
+/* What 16 columns' weights, standing above 0, bring too much. */
+LANES_INLINE vi start_of(pack_kind kind, int32_t start)
+{
+    const vi v = vi_set1(start);
+    switch (zero_of(kind)) {
+    case 16:
+        return vi_left32(v, 1);
+    case 32:
+        return vi_left32(v, 2);
+    case 128:
+        return vi_left32(v, 4);
+    default:
+        return v;
+    }
+}
+
 /* So many registers of a line are worked on together: all where each instruction counts, so that the input
  * is read once for 16 rows; one where registers are wide enough, which leaves more of them free. */
 enum { TOGETHER = LANES == 4 ? SUBS : 1 };
 
 /* Sums over columns 0 ... 15 and 16 ... 31 of a block, for TOGETHER registers of a line from p on. */
-LANES_INLINE void block_sums(pack_kind kind, const uint8_t *p, const int8_t *x, const uint8_t *far, vi sums[2][TOGETHER])
+LANES_INLINE void block_sums(pack_kind kind, const uint8_t *p, const int8_t *x, const int32_t *starts,
+                             const uint8_t *far, vi sums[2][TOGETHER])
 {
     const byte_form form = form_of(kind);
+    const vi low_start = zero_of(kind) ? start_of(kind, starts[0]) : vi_set1(0);
+    const vi high_start = zero_of(kind) ? start_of(kind, starts[1]) : vi_set1(0);
     running r[2][TOGETHER];
-    for (int sub = 0; sub < TOGETHER; sub++)
-        r[0][sub] = r[1][sub] = run_start();
+    for (int sub = 0; sub < TOGETHER; sub++) {
+        r[0][sub] = run_from(low_start);
+        r[1][sub] = run_from(in_place(kind, 1) ? vi_left32(high_start, 4) : high_start);
+    }
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
         // Bytes have lines of their own in each half; else the halves take turns at a line.
@@ -146,37 +178,11 @@ LANES_INLINE void block_sums(pack_kind kind, const uint8_t *p, const int8_t *x, 
     }
 }
 
-/* What 16 columns' weights, standing above 0, bring too much. */
-LANES_INLINE vi start_of(pack_kind kind, int32_t start)
-{
-    const vi v = vi_set1(start);
-    switch (zero_of(kind)) {
-    case 16:
-        return vi_left32(v, 1);
-    case 32:
-        return vi_left32(v, 2);
-    case 128:
-        return vi_left32(v, 4);
-    default:
-        return v;
-    }
-}
-
-/* Adds 16 columns to a row's sum, and a block's minimum. gemv and gemm do this alike and in the same
+/* Adds 16 columns to a row's sum. gemv and gemm do this alike and in the same
  * order, so a token's numbers do not depend on how many are computed together. */
-LANES_INLINE vf add_half(pack_kind kind, vf f, vi i, vf scale, float d, int32_t start)
+LANES_INLINE vf add_half(vf f, vi i, vf scale, float d)
 {
-    if (zero_of(kind))
-        i = vi_add(i, start_of(kind, start));
     return vf_fma(vf_int(i), vf_mul(scale, vf_set1(d)), f);
-}
-
-/* The second half where its sum is 16 times too large: the numbers are the same. */
-LANES_INLINE vf add_high(pack_kind kind, vf f, vi i, vf scale, float d, int32_t start)
-{
-    if (zero_of(kind))
-        i = vi_add(i, vi_left32(start_of(kind, start), 4));
-    return vf_fma(vf_int(i), vf_mul(vf_mul(scale, vf_set1(0.0625f)), vf_set1(d)), f);
 }
 
 /* The sums of a block, scaled, onto those of the rows of register `sub`. */
@@ -184,14 +190,13 @@ LANES_INLINE vf add_sums(pack_kind kind, const uint8_t *w, const cpu_rows *x, si
                          vi high_half, vf f)
 {
     const float *d = x->d + 2 * b;
-    const int32_t *starts = x->starts + 2 * b;
     const bool halves = kind == PACK_Q6_K; // with scales of their own
     const vf scale = part_scale(kind, w, halves ? 2 * u : u, sub);
-    f = add_half(kind, f, low_half, scale, d[0], starts[0]);
-    if (in_place(kind, 1))
-        f = add_high(kind, f, high_half, scale, d[1], starts[1]);
-    else
-        f = add_half(kind, f, high_half, halves ? part_scale(kind, w, 2 * u + 1, sub) : scale, d[1], starts[1]);
+    const vf high_scale = halves               ? part_scale(kind, w, 2 * u + 1, sub)
+                          : in_place(kind, 1) ? vf_mul(scale, vf_set1(0.0625f)) // its sum is 16 times too large
+                                              : scale;
+    f = add_half(f, low_half, scale, d[0]);
+    f = add_half(f, high_half, high_scale, d[1]);
     return has_min(kind) ? vf_fma(part_min(kind, w, u, sub), vf_set1(x->block_sums[b]), f) : f;
 }
 
@@ -203,7 +208,8 @@ LANES_INLINE void add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x,
 #pragma GCC unroll 4
     for (size_t first = 0; first < SUBS; first += TOGETHER) {
         vi sums[2][TOGETHER];
-        block_sums(kind, w + at + 4 * LANES * first, x->q + BLOCK * b, first == 0 ? far + at : NULL, sums);
+        block_sums(kind, w + at + 4 * LANES * first, x->q + BLOCK * b, x->starts + 2 * b,
+                   first == 0 ? far + at : NULL, sums);
 #pragma GCC unroll 4
         for (size_t i = 0; i < TOGETHER; i++)
             f[first + i] = add_sums(kind, w, x, u, b, first + i, sums[0][i], sums[1][i], f[first + i]);
@@ -348,9 +354,11 @@ LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size
                 const size_t at = row + (size_t)v * LANES;
                 const float *scale = (const float *)(const void *)(panel + at / 16 * bytes + scales) + at % 16;
 #pragma GCC unroll 6
-                for (int t = 0; t < n; t++)
-                    f[v][t] = add_half(kind, f[v][t], i[v][t], vf_load(scale), d[(size_t)t * d_stride],
-                                       starts[(size_t)t * d_stride]);
+                for (int t = 0; t < n; t++) {
+                    if (zero_of(kind))
+                        i[v][t] = vi_add(i[v][t], start_of(kind, starts[(size_t)t * d_stride]));
+                    f[v][t] = add_half(f[v][t], i[v][t], vf_load(scale), d[(size_t)t * d_stride]);
+                }
             }
         }
         for (int v = 0; has_min(kind) && v < TILE_VECTORS; v++) {
@@ -429,6 +437,7 @@ PACK_KINDS(LANES_KERNELS)
 
 static void fill_lanes(cpu_kernels *k)
 {
+    k->prefetches = PREFETCH_BYTES > 0;
 #define LANES_ROW(kind, columns, bytes) \
     k->gemv[PACK_##kind] = gemv_##kind; \
     k->gemm[PACK_##kind] = gemm_##kind;

@@ -21,6 +21,8 @@ enum {
 #define PREFETCH_FAR(p)  _mm_prefetch((const char *)(p), _MM_HINT_T1)
 #define PREFETCH_NEAR(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 
+#define ACC_INT32
+
 typedef __m512i vi;
 typedef __m512i vacc;
 typedef __m512 vf;

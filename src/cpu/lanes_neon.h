@@ -49,6 +49,8 @@ enum { ATTEND_ROWS = 4 };
 #define PREFETCH_FAR(p)  __builtin_prefetch((p), 0, 2)
 #define PREFETCH_NEAR(p) __builtin_prefetch((p), 0, 3)
 
+#define ACC_INT32
+
 typedef int32x4_t vi;
 typedef int32x4_t vacc;
 typedef float32x4_t vf;

@@ -10,6 +10,7 @@
 #define LANES_TARGET
 #define LANES_INLINE static inline __attribute__((always_inline))
 
+#define ACC_INT32
 #ifdef __wasm_relaxed_simd__
 #define ACC_STEPS(most) 1000000
 #define SPLIT_BYTES 1
@@ -25,17 +26,6 @@ enum {
 };
 #define PREFETCH_FAR(p)  ((void)(p))
 #define PREFETCH_NEAR(p) ((void)(p))
-
-/* The four halves at p as floats. Moved to a float's place they lack a factor of 2^112, which also
- * makes subnormal ones right. Infinity and NaN would come out as 2^16 and more, the only such values:
- * another 2^112 takes these, and nothing else, beyond float, so that both end as infinity. */
-static inline __attribute__((always_inline)) v128_t cpu_wasm_halves(const uint8_t *p)
-{
-    const v128_t much = wasm_f32x4_const_splat(0x1p112f), less = wasm_f32x4_const_splat(0x1p-112f);
-    const v128_t bits = wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(p), 13),
-                                      wasm_i32x4_const_splat((int32_t)0x8FFFE000u));
-    return wasm_f32x4_mul(wasm_f32x4_mul(wasm_f32x4_mul(bits, much), much), less);
-}
 
 typedef v128_t vi;
 typedef v128_t vacc;
@@ -166,7 +156,11 @@ LANES_INLINE vf vf_mul(vf a, vf b)
 
 LANES_INLINE vf vf_fma(vf a, vf b, vf c)
 {
+#ifdef __wasm_relaxed_simd__
+    return wasm_f32x4_relaxed_madd(a, b, c); // one rounding or two, as the processor has it
+#else
     return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
+#endif
 }
 
 LANES_INLINE vf vf_int(vi v)
@@ -174,9 +168,13 @@ LANES_INLINE vf vf_int(vi v)
     return wasm_f32x4_convert_i32x4(v);
 }
 
+/* The four halves at p as floats. Moved to a float's place they lack a factor of 2^112, which also makes
+ * subnormal ones right. Infinity and NaN come out as 2^16 and more: no number of a sound file. */
 LANES_INLINE vf vf_f16(const uint8_t *p)
 {
-    return cpu_wasm_halves(p);
+    const v128_t bits = wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(p), 13),
+                                      wasm_i32x4_const_splat((int32_t)0x8FFFE000u));
+    return wasm_f32x4_mul(bits, wasm_f32x4_const_splat(0x1p112f));
 }
 
 LANES_INLINE vf vf_u8(const uint8_t *p)
