@@ -624,6 +624,34 @@ static void activations_are_the_same_everywhere(void)
     }
 }
 
+/* A path's own half precision is the format's, to the bit; but what is no number may be any other. */
+static void halves_are_the_same_everywhere(void)
+{
+    enum { N = 16 * 9 + 5 };
+    static const float odd[] = {INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, 65504, 65519.996f, 65520, 6e-8f, 2.98e-8f,
+                                2.9802322e-8f, 6.1e-5f, 6.09e-5f, 0, -0.0f, FLT_MIN, -FLT_MIN, 1.00048828f, 1.0014648f};
+    uint64_t seed = 8;
+    map_memory();
+    for (size_t path = 0; path < N_PATHS; path++) {
+        cpu_kernels k;
+        CHECK(cpu_select(&k, paths[path]));
+        for (size_t n = 1; k.halve && n <= N; n += n < 40 ? 1 : 31) {
+            float *x = place(&mem_f, BACK, n * sizeof *x);
+            uint16_t *half = place(&mem_y, BACK, n * sizeof *half), want[N];
+            for (size_t i = 0; i < n; i++)
+                x[i] = test_random(&seed) % 4 ? ldexpf(test_random_float(&seed), (int)(test_random(&seed) % 44) - 26)
+                                              : odd[test_random(&seed) % (sizeof odd / sizeof *odd)];
+            quant_find(QUANT_F16)->quantize(x, want, n);
+            k.halve(x, n, half);
+            CHECK_MSG(memcmp(half, want, n * sizeof *half) == 0, "%s, %zu values", k.name, n);
+            CHECK(untouched(&mem_y, half, n * sizeof *half));
+            x[0] = NAN;
+            k.halve(x, n, half);
+            CHECK((half[0] & 0x7FFF) > 0x7C00);
+        }
+    }
+}
+
 /* ---- norms ------------------------------------------------------------------------------------ */
 
 /* RMS: n squares summed in floats make the mean off by (n + 2) U of itself and the root by half
@@ -935,7 +963,7 @@ static void paths_are_chosen_by_name(void)
 int run_tests(int argc, char **argv);
 
 #define main run_tests
-TESTS(T(products) T(reference_products_are_exact) T(integer_sums_are_exact) T(activations_are_the_same_everywhere) T(norms) T(rotations)
+TESTS(T(products) T(reference_products_are_exact) T(integer_sums_are_exact) T(activations_are_the_same_everywhere) T(halves_are_the_same_everywhere) T(norms) T(rotations)
       T(attentions) T(gates) T(paths_are_chosen_by_name))
 #undef main
 

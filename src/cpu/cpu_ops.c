@@ -71,6 +71,14 @@ static uint8_t *cache_of(const cpu *c, uint32_t layer, bool v)
     return c->kv + layer * (k_bytes + c->v_row * c->opt.n_ctx) + (v ? k_bytes : 0);
 }
 
+static void store_row(const cpu *c, uint32_t format, const float *x, size_t n, uint8_t *to)
+{
+    if (format == QUANT_F16 && c->kernels.halve)
+        c->kernels.halve(x, n, (uint16_t *)(void *)to);
+    else
+        quant_find(format)->quantize(x, to, n);
+}
+
 /* A position's keys into its tiles: every value goes into a column. */
 static void put_tiled(const cpu *c, const uint16_t *row, size_t n, size_t position, uint8_t *cache)
 {
@@ -116,10 +124,10 @@ void cpu_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread)
         uint8_t *row = c->k_tiled ? c->threads[thread].work : keys + position * c->k_row;
         turn_heads(c, op, op->q_norm, cpu_value(c, op->q, t), s->n_heads, t);
         turn_heads(c, op, op->k_norm, k, s->n_kv_heads, t);
-        quant_find(c->opt.k_format)->quantize(k, row, d_kv);
+        store_row(c, c->opt.k_format, k, d_kv, row);
         if (c->k_tiled)
             put_tiled(c, (const uint16_t *)(const void *)row, d_kv, position, keys);
-        quant_find(c->opt.v_format)->quantize(cpu_value(c, op->v, t), values + position * c->v_row, d_kv);
+        store_row(c, c->opt.v_format, cpu_value(c, op->v, t), d_kv, values + position * c->v_row);
     }
     pool_barrier(c->pool);
 }

@@ -116,6 +116,7 @@ typedef struct {
                  float *y, size_t width);
     /* x [d_head] in place; cos_sin [n_rot / 2][2], scaled already */
     void (*rotate)(const graph_rope *r, const float *cos_sin, float *x);
+    void (*halve)(const float *x, size_t n, uint16_t *out); // to half precision; NULL: the format's own way
     cpu_attend_fn *attend;
     bool tiles_keys; // attend reads tiles where keys may be tiled
     /* out[i] = act(gate[i]) * up[i] */

@@ -222,4 +222,10 @@ LANES_INLINE vf vf_below(vf v, int n, vf other)
     return _mm512_mask_mov_ps(other, n >= LANES ? (__mmask16)0xFFFF : n <= 0 ? 0 : (__mmask16)((1u << n) - 1), v);
 }
 
+#define HAS_HALF
+LANES_INLINE void vf_store_f16(uint16_t *p, vf v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
 #endif

@@ -7,6 +7,7 @@
  *   vf_exp2(v, n)        v * 2^n, n whole and -127 ... 145, reaching infinity
  *   vf_sum(v) vf_most(v) over the lanes
  *   vf_below(v, n, w)    lanes 0 ... n - 1 from v, the others from w; n is any int
+ *   HAS_HALF             defined where vf_store_f16(p, v) rounds to half precision, ties to even
  *   ATTEND_ROWS          queries that are worked on together, 2 ... 4: that many times four
  *                        registers of sums, and a few more, must fit
  */
@@ -86,6 +87,43 @@ static LANES_TARGET void gate(graph_epilogue kind, const float *g, const float *
     vf_store(rest[2], gated(kind, vf_load(rest[0]), vf_load(rest[1])));
     memcpy(out + i, rest[2], (n - i) * sizeof *out);
 }
+
+/* ---- rotation, half precision ------------------------------------------------------------------- */
+
+/* Two loops that the compiler can turn into registers of this instruction set. */
+static LANES_TARGET void rotate(const graph_rope *r, const float *cos_sin, float *x)
+{
+    const size_t half = r->n_rot / 2;
+    if (r->kind == GRAPH_ROPE_PAIRS) {
+        for (size_t i = 0; i < 2 * half; i += 2) {
+            const float c = cos_sin[i], s = cos_sin[i + 1], x0 = x[i], x1 = x[i + 1];
+            x[i] = x0 * c - x1 * s;
+            x[i + 1] = x0 * s + x1 * c;
+        }
+        return;
+    }
+    for (size_t i = 0; i < half; i++) {
+        const float c = cos_sin[2 * i], s = cos_sin[2 * i + 1], x0 = x[i], x1 = x[i + half];
+        x[i] = x0 * c - x1 * s;
+        x[i + half] = x0 * s + x1 * c;
+    }
+}
+
+#ifdef HAS_HALF
+static LANES_TARGET void halve(const float *x, size_t n, uint16_t *out)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        vf_store_f16(out + i, vf_load(x + i));
+    if (i == n)
+        return;
+    float rest[LANES] = {0};
+    uint16_t halves[LANES];
+    memcpy(rest, x + i, (n - i) * sizeof *x);
+    vf_store_f16(halves, vf_load(rest));
+    memcpy(out + i, halves, (n - i) * sizeof *out);
+}
+#endif
 
 /* ---- attention ---------------------------------------------------------------------------------- */
 
@@ -337,6 +375,10 @@ static void fill_float(cpu_kernels *k)
 {
     k->norm = norm;
     k->gate = gate;
+    k->rotate = rotate;
+#ifdef HAS_HALF
+    k->halve = halve;
+#endif
     k->attend = attend;
     k->tiles_keys = true;
 }

@@ -262,5 +262,11 @@ LANES_INLINE vf vf_below(vf v, int n, vf other)
     return vbslq_f32(vcltq_s32(vld1q_s32(lanes), vdupq_n_s32(n)), v, other);
 }
 
+#define HAS_HALF
+LANES_INLINE void vf_store_f16(uint16_t *p, vf v)
+{
+    vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v)));
+}
+
 #endif
 #endif
