@@ -216,6 +216,10 @@ static void run_chunk(cpu *c, const graph_linear *op, const cpu_step *s, const c
                       float *out, size_t out_width, size_t stride, const uint8_t *next, uint32_t thread)
 {
     float *tile = c->threads[thread].tile, *up = tile + stride * x->n_tokens;
+    if (op->epilogue == GRAPH_ADD && x->n_tokens > 1) // another core wrote half of it: it comes meanwhile
+        for (size_t t = 0; t < x->n_tokens; t++)
+            for (size_t r = 0; r < at->n_rows; r += 16)
+                cpu_ask_to_change(out + t * out_width + at->row + r);
     multiply(c, op, s, at->out, at, x, tile, stride, s->gated ? chunk_data(s->packed[1], at->row) : next,
              thread);
     if (s->gated)

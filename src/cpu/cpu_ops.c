@@ -92,7 +92,6 @@ static void put_tiled(const cpu *c, const uint16_t *row, size_t n, size_t positi
  * will take first. */
 static void fetch_cache(const cpu *c, const uint8_t *keys, const uint8_t *values, uint32_t thread)
 {
-#if defined(__GNUC__)
     enum { MOST = 128 * 1024, LINE = 64 };
     const size_t heads = c->graph->sizes.n_kv_heads, n_threads = pool_threads(c->pool);
     const size_t head = heads * thread / n_threads, n = heads * (thread + 1) / n_threads - head;
@@ -100,15 +99,12 @@ static void fetch_cache(const cpu *c, const uint8_t *keys, const uint8_t *values
     size_t asked = 0;
     for (size_t at = 0; n > 0 && at < c->first && asked < MOST; at += step) {
         for (size_t i = 0; i < k_part; i += LINE)
-            __builtin_prefetch(keys + at * c->k_row + step * head * c->k_head + i, 0, 2);
+            cpu_ask(keys + at * c->k_row + step * head * c->k_head + i);
         for (size_t j = at; j < at + step && j < c->first; j++)
             for (size_t i = 0; i < v_part; i += LINE)
-                __builtin_prefetch(values + j * c->v_row + head * c->v_head + i, 0, 2);
+                cpu_ask(values + j * c->v_row + head * c->v_head + i);
         asked += k_part + step * v_part;
     }
-#else
-    (void)c, (void)keys, (void)values, (void)thread;
-#endif
 }
 
 void cpu_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread)

@@ -111,7 +111,7 @@ LANES_INLINE vi run_end(const running *r, byte_form form)
  * runs ahead. One line at a time: a burst would fill the queue that loads wait in, too. */
 LANES_INLINE void fetch(const uint8_t *p, const uint8_t *far)
 {
-    if (PREFETCH_BYTES) {
+    if (PREFETCH_BYTES > 0) {
         PREFETCH_FAR(far);
         PREFETCH_NEAR(p + PREFETCH_NEAR_BYTES);
     }
@@ -128,7 +128,7 @@ LANES_INLINE vi half_weights(pack_kind kind, const uint8_t *p, int j, int half)
     return in_place(kind, half) ? vi_and(vi_load(p + 64 * j), vi_bytes(0xF0)) : weights(kind, p, j, half);
 }
 
-/* What 16 columns' weights, standing above 0, bring too much. */
+/* Where sums of 16 columns start whose weights stand above 0. */
 LANES_INLINE vi start_of(pack_kind kind, int32_t start)
 {
     const vi v = vi_set1(start);
@@ -149,8 +149,8 @@ LANES_INLINE vi start_of(pack_kind kind, int32_t start)
 enum { TOGETHER = LANES == 4 ? SUBS : 1 };
 
 /* Sums over columns 0 ... 15 and 16 ... 31 of a block, for TOGETHER registers of a line from p on. */
-LANES_INLINE void block_sums(pack_kind kind, const uint8_t *p, const int8_t *x, const int32_t *starts,
-                             const uint8_t *far, vi sums[2][TOGETHER])
+LANES_INLINE void half_sums(pack_kind kind, const uint8_t *p, const int8_t *x, const int32_t *starts,
+                            const uint8_t *far, vi sums[2][TOGETHER])
 {
     const byte_form form = form_of(kind);
     const vi low_start = zero_of(kind) ? start_of(kind, starts[0]) : vi_set1(0);
@@ -208,7 +208,7 @@ LANES_INLINE void add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x,
 #pragma GCC unroll 4
     for (size_t first = 0; first < SUBS; first += TOGETHER) {
         vi sums[2][TOGETHER];
-        block_sums(kind, w + at + 4 * LANES * first, x->q + BLOCK * b, x->starts + 2 * b,
+        half_sums(kind, w + at + 4 * LANES * first, x->q + BLOCK * b, x->starts + 2 * b,
                    first == 0 ? far + at : NULL, sums);
 #pragma GCC unroll 4
         for (size_t i = 0; i < TOGETHER; i++)
@@ -231,7 +231,7 @@ LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t
                 f[sub] = vf_zero();
             for (size_t u = 0; u < w->n_units; u++, unit += w->unit_bytes) {
                 const uint8_t *far = unit + PREFETCH_BYTES;
-                if (PREFETCH_BYTES && far >= end && next)
+                if (PREFETCH_BYTES > 0 && far >= end && next)
                     far = next + (far - end);
                 for (size_t line = 0; line < head_of(kind); line += 64)
                     fetch(unit + line, far + line);

@@ -219,6 +219,11 @@ LANES_INLINE float vf_most(vf v)
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
+LANES_INLINE float vf_first(vf v)
+{
+    return _mm256_cvtss_f32(v);
+}
+
 LANES_INLINE vf vf_below(vf v, int n, vf other)
 {
     const __m256i lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);

@@ -217,9 +217,15 @@ LANES_INLINE float vf_most(vf v)
     return _mm512_reduce_max_ps(v);
 }
 
+LANES_INLINE float vf_first(vf v)
+{
+    return _mm512_cvtss_f32(v);
+}
+
 LANES_INLINE vf vf_below(vf v, int n, vf other)
 {
-    return _mm512_mask_mov_ps(other, n >= LANES ? (__mmask16)0xFFFF : n <= 0 ? 0 : (__mmask16)((1u << n) - 1), v);
+    const unsigned mask = n >= LANES ? 0xFFFFu : n <= 0 ? 0u : (1u << n) - 1u;
+    return _mm512_mask_mov_ps(other, (__mmask16)mask, v);
 }
 
 #define HAS_HALF

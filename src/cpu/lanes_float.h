@@ -5,7 +5,7 @@
  *   vf_add vf_sub vf_div vf_min vf_max   a NaN on the left comes out as the right or stays NaN
  *   vf_round(v)          to the nearest integer
  *   vf_exp2(v, n)        v * 2^n, n whole and -127 ... 145, reaching infinity
- *   vf_sum(v) vf_most(v) over the lanes
+ *   vf_sum(v) vf_most(v) over the lanes; vf_first(v) the first of them
  *   vf_below(v, n, w)    lanes 0 ... n - 1 from v, the others from w; n is any int
  *   HAS_HALF             defined where vf_store_f16(p, v) rounds to half precision, ties to even
  *   ATTEND_ROWS          queries that are worked on together, 2 ... 4: that many times four
@@ -79,13 +79,8 @@ static LANES_TARGET void gate(graph_epilogue kind, const float *g, const float *
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         vf_store(out + i, gated(kind, vf_load(g + i), vf_load(up + i)));
-    if (i == n)
-        return;
-    float rest[3][LANES] = {{0}};
-    memcpy(rest[0], g + i, (n - i) * sizeof *g);
-    memcpy(rest[1], up + i, (n - i) * sizeof *up);
-    vf_store(rest[2], gated(kind, vf_load(rest[0]), vf_load(rest[1])));
-    memcpy(out + i, rest[2], (n - i) * sizeof *out);
+    for (; i < n; i++)
+        out[i] = vf_first(gated(kind, vf_set1(g[i]), vf_set1(up[i])));
 }
 
 /* ---- rotation, half precision ------------------------------------------------------------------- */
@@ -115,13 +110,11 @@ static LANES_TARGET void halve(const float *x, size_t n, uint16_t *out)
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         vf_store_f16(out + i, vf_load(x + i));
-    if (i == n)
-        return;
-    float rest[LANES] = {0};
-    uint16_t halves[LANES];
-    memcpy(rest, x + i, (n - i) * sizeof *x);
-    vf_store_f16(halves, vf_load(rest));
-    memcpy(out + i, halves, (n - i) * sizeof *out);
+    for (; i < n; i++) {
+        uint16_t halves[LANES];
+        vf_store_f16(halves, vf_set1(x[i]));
+        out[i] = halves[0];
+    }
 }
 #endif
 
@@ -224,11 +217,10 @@ LANES_INLINE float weigh(float *s, int n_keys, int from, int end, float scale, f
     }
     if (!any && highest == *most)
         return 1;
-    float keep[LANES];
-    vf_store(keep, vf_exp(vf_set1(*most - highest)));
+    const float keep = vf_first(vf_exp(vf_set1(*most - highest)));
     *most = highest;
-    *total = *total * keep[0] + vf_sum(sum);
-    return keep[0];
+    *total = *total * keep + vf_sum(sum);
+    return keep;
 }
 
 /* Positions start ... start + n - 1 as floats. */
@@ -358,7 +350,8 @@ static LANES_TARGET void attend(const cpu_cache *c, uint32_t kv_head, const floa
         return;
     }
     for (size_t r = 0; r < n;) {
-        attend_rows rows = {.n = 0};
+        attend_rows rows;
+        memset(&rows, 0, sizeof rows);
         for (; r < n && rows.n < SLICE; r++, rows.n++) {
             const size_t at = r / group * stride + r % group * c->d_head;
             rows.q[rows.n] = q + at;

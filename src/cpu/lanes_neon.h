@@ -256,6 +256,11 @@ LANES_INLINE float vf_most(vf v)
     return vmaxvq_f32(v);
 }
 
+LANES_INLINE float vf_first(vf v)
+{
+    return vgetq_lane_f32(v, 0);
+}
+
 LANES_INLINE vf vf_below(vf v, int n, vf other)
 {
     static const int32_t lanes[LANES] = {0, 1, 2, 3};

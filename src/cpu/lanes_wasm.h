@@ -156,11 +156,7 @@ LANES_INLINE vf vf_mul(vf a, vf b)
 
 LANES_INLINE vf vf_fma(vf a, vf b, vf c)
 {
-#ifdef __wasm_relaxed_simd__
-    return wasm_f32x4_relaxed_madd(a, b, c); // one rounding or two, as the processor has it
-#else
-    return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
-#endif
+    return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); // relaxed_madd rounds once or twice, and gains nothing here
 }
 
 LANES_INLINE vf vf_int(vi v)
@@ -236,6 +232,11 @@ LANES_INLINE float vf_most(vf v)
 {
     v = wasm_f32x4_pmax(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));
     v = wasm_f32x4_pmax(v, wasm_i32x4_shuffle(v, v, 1, 0, 3, 2));
+    return wasm_f32x4_extract_lane(v, 0);
+}
+
+LANES_INLINE float vf_first(vf v)
+{
     return wasm_f32x4_extract_lane(v, 0);
 }
 
