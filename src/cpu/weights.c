@@ -40,23 +40,33 @@ uint64_t cpu_weights_bytes(const graph *g, const cpu_kernels *k, uint64_t *repla
     return bytes;
 }
 
+/* Groups first ... end - 1 of tensor i, in steps after each of which a mapped file's pages can go: beside
+ * the packed weights little of the file is in memory at any time. */
+static void pack_part(const cpu_weights *w, size_t i, size_t first, size_t end)
+{
+    enum { STEP_BYTES = 1 << 20 };
+    const cpu_packed *p = &w->packed[i];
+    const graph_tensor *t = &w->graph->tensors[i];
+    const size_t step = STEP_BYTES / p->group_bytes + 1;
+    uint64_t row_bytes = 0;
+    quant_bytes(t->format, t->cols, &row_bytes);
+    for (size_t at = first; at < end; at += step) {
+        const size_t n = end - at < step ? end - at : step;
+        pack_groups(p, (uint8_t *)(uintptr_t)p->data, t, at, n);
+        const size_t row = at * PACK_ROWS, row_end = (at + n) * PACK_ROWS < p->rows ? (at + n) * PACK_ROWS : p->rows;
+        if (w->source == CPU_MAPPED && row_end > row)
+            host_file_forget((const uint8_t *)t->data + row * row_bytes, (row_end - row) * (size_t)row_bytes);
+    }
+}
+
 /* Every thread takes groups of every tensor in turn. */
 static void pack_all(void *arg, uint32_t thread)
 {
-    cpu_weights *w = arg;
+    const cpu_weights *w = arg;
     const size_t n_threads = pool_threads(w->pool);
     for (size_t i = 0; i < w->graph->n_tensors; i++) {
-        const cpu_packed *p = &w->packed[i];
-        if (!p->data)
-            continue;
-        const size_t first = p->n_groups * thread / n_threads, end = p->n_groups * (thread + 1) / n_threads;
-        const graph_tensor *t = &w->graph->tensors[i];
-        uint64_t row_bytes = 0;
-        pack_groups(p, (uint8_t *)(uintptr_t)p->data, t, first, end - first);
-        quant_bytes(t->format, t->cols, &row_bytes);
-        const size_t row = first * PACK_ROWS, row_end = end * PACK_ROWS < p->rows ? end * PACK_ROWS : p->rows;
-        if (w->source == CPU_MAPPED && row_end > row)
-            host_file_forget((const uint8_t *)t->data + row * row_bytes, (row_end - row) * (size_t)row_bytes);
+        const size_t n = w->packed[i].data ? w->packed[i].n_groups : 0;
+        pack_part(w, i, n * thread / n_threads, n * (thread + 1) / n_threads);
     }
 }
 
