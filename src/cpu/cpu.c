@@ -157,7 +157,7 @@ ingle_status cpu_plan(const graph *g, const cpu_options *opt, cpu_needs *out, in
     return status;
 }
 
-/* ---- weights: shared by a model's sessions, a list with one entry a path ------------------------ */
+/* ---- weights: shared by a model's sessions, a list --------------------------------- */
 
 struct cpu_shared {
     cpu_shared *next;
@@ -185,12 +185,13 @@ bool cpu_shared_row(const void *list, const void *data, uint64_t row, uint8_t *o
     return false;
 }
 
-/* What was packed in place serves every path that can read it, and no other. */
+/* Paths that pack the same matrices share them. What was packed in place serves every path that can read
+ * it, and no other. */
 static ingle_status find_weights(cpu *c, cpu_shared **list, ingle_error *err)
 {
     for (cpu_shared *s = *list; s; s = s->next) {
         const bool only = cpu_weights_in_place(s->weights);
-        if (s->path == c->kernels.name || (only && cpu_weights_serve(s->weights, &c->kernels))) {
+        if (cpu_weights_suit(s->weights, &c->kernels) || (only && cpu_weights_serve(s->weights, &c->kernels))) {
             c->weights = s->weights;
             return INGLE_OK;
         }

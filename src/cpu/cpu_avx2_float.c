@@ -33,7 +33,6 @@ static LANES_TARGET void quantise(const float *x, size_t n, int8_t *q, float *d,
     }
 }
 
-/* Eight results of gate(); see cpu_avx512_float.c. */
 void cpu_fill_avx2_float(cpu_kernels *k)
 {
     fill_float(k);

@@ -11,7 +11,7 @@
 /* Rows of int8 are padded to 32 values, the block of most formats; their scales stand for 16. */
 enum { CPU_ALIGN = 64, CPU_PAD = 32, CPU_BLOCK = 16, CPU_MAX_ROPES = 8 };
 
-/* Rows of one ticket: of one token at most ONE_ROWS, of many MANY_ROWS. */
+/* Rows of one chunk: of one token at most ONE_ROWS, of many MANY_ROWS. */
 enum { CPU_ONE_ROWS = 256, CPU_MANY_ROWS = 32 };
 
 typedef struct {
@@ -29,7 +29,7 @@ typedef struct {
     bool fine;         // the head: what rounding left over is multiplied too
     bool gated;        // output 0 is made of weights 0 and 1
     uint32_t n_out;    // outputs with rows of their own: 1 if gated
-    uint32_t one_rows; // rows a ticket for one token; multiple of 16
+    uint32_t one_rows; // rows a chunk for one token; multiple of 16
     const graph_op *following; // the next linear, whose weights can be fetched ahead; may be NULL
 } cpu_step;
 

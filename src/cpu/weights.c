@@ -131,6 +131,14 @@ bool cpu_weights_serve(const cpu_weights *w, const cpu_kernels *k)
     return true;
 }
 
+bool cpu_weights_suit(const cpu_weights *w, const cpu_kernels *k)
+{
+    for (size_t i = 0; i < w->graph->n_tensors; i++)
+        if ((w->packed[i].data != NULL) != is_packed(w->graph, k, i))
+            return false;
+    return true;
+}
+
 bool cpu_weights_row(const cpu_weights *w, const void *data, uint64_t row, uint8_t *out)
 {
     for (size_t i = 0; w->source == CPU_OWNED && i < w->graph->n_tensors; i++)

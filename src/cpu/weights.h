@@ -20,6 +20,9 @@ void cpu_weights_close(cpu_weights *w);
 bool cpu_weights_in_place(const cpu_weights *w);
 bool cpu_weights_serve(const cpu_weights *w, const cpu_kernels *k); // can k read all that is packed?
 
+/* Is packed what the path would pack, and nothing else? */
+bool cpu_weights_suit(const cpu_weights *w, const cpu_kernels *k);
+
 /* Row `row` of the matrix that was packed in place at data, as in the file; false if there is none. */
 bool cpu_weights_row(const cpu_weights *w, const void *data, uint64_t row, uint8_t *out);
 
