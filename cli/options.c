@@ -84,7 +84,7 @@ static const row rows[] = {
      "context in tokens (default: what the model was trained for, at most 4096;"
      " perplexity 512)"},
     {"-b", "--batch-size", KIND_COUNT, AT(n_batch), SESSIONS & ~FOR_INFO, 0, 65536, "N",
-     "prompt tokens in one pass (default 256)"},
+     "prompt tokens in one pass (default 512)"},
     {"-t", "--threads", KIND_COUNT, AT(n_threads), SESSIONS & ~FOR_BENCH, 0, 1024, "N",
      "CPU threads (default one a core)"},
     {NULL, "--chunks", KIND_COUNT, AT(chunks), FOR_PERPLEXITY, 0, COUNT_MAX, "N",

@@ -250,7 +250,7 @@ typedef enum { INGLE_KV_F16, INGLE_KV_Q8_0, INGLE_KV_Q4_0 } ingle_kv_type;
 
 typedef struct {
     uint32_t n_ctx;     // tokens; 0 = the model's trained length, at most 4096
-    uint32_t n_batch;   // prompt tokens in one pass; 0 = 256
+    uint32_t n_batch;   // prompt tokens in one pass; 0 = 512
     uint32_t n_threads; // CPU workers, this one included, at most one per processor; 0 = one per physical core
     ingle_backend backend;
     ingle_kv_type kv_k, kv_v;

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "quant/quant.h"
 
-enum { DEFAULT_MAX_CTX = 4096, DEFAULT_BATCH = 256, MAX_CTX = 1 << 22, MAX_THREADS = 256 };
+enum { DEFAULT_MAX_CTX = 4096, DEFAULT_BATCH = 512, MAX_CTX = 1 << 22, MAX_THREADS = 256 };
 
 static uint32_t kv_format(ingle_kv_type type)
 {
