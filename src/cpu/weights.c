@@ -65,8 +65,9 @@ static void pack_all(void *arg, uint32_t thread)
     const cpu_weights *w = arg;
     const size_t n_threads = pool_threads(w->pool);
     for (size_t i = 0; i < w->graph->n_tensors; i++) {
-        const size_t n = w->packed[i].data ? w->packed[i].n_groups : 0;
-        pack_part(w, i, n * thread / n_threads, n * (thread + 1) / n_threads);
+        const size_t n = w->packed[i].n_groups;
+        if (w->packed[i].data)
+            pack_part(w, i, n * thread / n_threads, n * (thread + 1) / n_threads);
     }
 }
 
