@@ -1,0 +1,46 @@
+/* A kernel's source, put together: constants, then parts, each a file of src/gpu/wgsl.
+ *
+ * WGSL lets declarations come in any order, so a part may use what another defines: the product of a
+ * matrix and a vector calls load_block and unpack_block, which every part quant/<format> defines, and
+ * prologue and epilogue, which several parts define, of which a kernel has one. That is the only way
+ * variants are made; there is no preprocessor. Numbers are constants of the kernel, so the GPU's
+ * compiler unrolls loops over them.
+ *
+ * A part declares its bindings as
+ *     @group(0) @binding(auto) var<storage, read> name: array<...>;
+ * and they are numbered as they come. Who dispatches gives buffers by these names (recorder.h). */
+#ifndef INGLE_GPU_SHADER_H
+#define INGLE_GPU_SHADER_H
+
+#include "gpu/tape.h"
+
+typedef struct {
+    char name[16];
+    bool writes;
+} shader_binding;
+
+typedef struct {
+    ingle_text text; // "enable" lines, constants, parts
+    ingle_text head; // the "enable" lines while it is made
+    shader_binding bindings[TAPE_MAX_BINDINGS];
+    uint32_t n_bindings;
+    ingle_status status; // sticky: ERR_MEMORY, or ERR_INTERNAL: a part is missing or has too many bindings
+    char fault[64];      // that part
+} shader;
+
+void shader_init(shader *s, const ingle_allocator *a);
+void shader_enable(shader *s, const char *feature); // "subgroups", "f16"
+void shader_u32(shader *s, const char *name, uint64_t value);
+void shader_f32(shader *s, const char *name, float value); // bit for bit
+void shader_part(shader *s, const char *name);      // "matvec" is src/gpu/wgsl/matvec.wgsl
+void shader_part_of(shader *s, const char *folder, const char *name); // "quant", "q4_0"
+void shader_free(shader *s);
+
+/* The embedded files: name without .wgsl, text without comments. */
+typedef struct {
+    const char *name, *text;
+} shader_file;
+
+extern const shader_file shader_files[]; // ends with {NULL, NULL}; made by tools/embed_wgsl.py
+
+#endif
