@@ -62,7 +62,8 @@ extern "C" {
     X(ERR_DEVICE, -11, "the GPU or CPU lacks what is needed")                              \
     X(ERR_DEVICE_LOST, -12, "the GPU went away")                                           \
     X(ERR_CANCELLED, -13, "stopped on request")                                            \
-    X(ERR_INTERNAL, -14, "a fault of ingle's own")
+    X(ERR_INTERNAL, -14, "a fault of ingle's own")                                         \
+    X(WAIT, -15, "the GPU has not answered yet: ask again (where a host cannot wait)")
 
 typedef enum {
 #define INGLE_STATUS_ENUM(name, value, text) INGLE_##name = value,

@@ -17,6 +17,7 @@ export const statusNames = [
   'ERR_DEVICE_LOST', // the GPU went away
   'ERR_CANCELLED', // stopped on request
   'ERR_INTERNAL', // a fault of ingle's own
+  'WAIT', // the GPU has not answered yet: ask again (where a host cannot wait)
 ] as const
 
 /** What `IngleError.code` can be. */
