@@ -15,7 +15,10 @@ B       ?= build/native
 Q       := $(if $(V),,@)
 SAY      = @$(if $(V),true,echo)
 
-LIB_SRC := $(filter-out src/host/host_wasm.c src/wasm/%.c,$(wildcard src/*/*.c))
+# The parts of GPU kernels as C strings.
+WGSL    := $(wildcard src/gpu/wgsl/*.wgsl src/gpu/wgsl/*/*.wgsl)
+GEN_SRC := build/gen/wgsl_text.c
+LIB_SRC := $(filter-out src/host/host_wasm.c src/gpu/player_wasm.c src/wasm/%.c,$(wildcard src/*/*.c)) $(GEN_SRC)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
@@ -30,6 +33,12 @@ libingle.a: $(B)/libingle.a
 	@cp $< $@
 ingle: $(B)/ingle
 	@cp $< $@
+
+build/gen/wgsl_text.c: tools/embed_wgsl.py $(WGSL) build/gen/wgsl_list
+	$(Q)$(PYTHON) tools/embed_wgsl.py src/gpu/wgsl $@
+build/gen/wgsl_list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(WGSL)' | cmp -s - $@ || echo '$(WGSL)' > $@
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
@@ -176,8 +185,8 @@ WASM_OPT     ?= -Oz
 # The kernels. -O3 is larger and no faster, and so is -O2 for what calls and feeds them.
 WASM_HOT_OPT ?= -O2
 WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float)
-WASM_SRC     := $(filter-out src/host/host_posix.c,$(LIB_SRC)) \
-                src/host/host_wasm.c $(wildcard src/wasm/*.c)
+WASM_SRC     := $(filter-out src/host/host_posix.c src/gpu/player_native.c,$(LIB_SRC)) \
+                src/host/host_wasm.c $(wildcard src/gpu/player_wasm.c src/wasm/*.c)
 WASM_FLAGS    = --target=wasm32-wasi --sysroot=$(WASM_SYSROOT) -isystem $(WASM_SYSROOT)/include/wasm32-wasi \
                 -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -ffp-contract=off -fno-math-errno -fvisibility=hidden \
                 -ffunction-sections -fdata-sections -flto -DNDEBUG -MMD -MP

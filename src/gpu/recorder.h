@@ -36,14 +36,15 @@ typedef struct {
     ingle_allocator allocator;
     gpu_player *player;
     gpu_modes modes;
-    tape tape; // not yet played
+    tape tape;    // not yet played
+    tape section; // dispatches of the open section
+    bool in_section;
     recorder_kernel *kernels;
     recorder_group *groups;
     size_t n_kernels, kernels_capacity, n_groups, groups_capacity;
     uint32_t n_buffers, n_sections, n_tickets;
     uint32_t *free_buffers; // numbers that FREE gave back
     size_t n_free, free_capacity;
-    size_t section_at; // where the open section's count of dispatches stands in the tape; 0 = none is open
     ingle_text *listing; // each dispatch is also written here for people; NULL = not
     ingle_error error;   // sticky
 } recorder;

@@ -1,0 +1,402 @@
+#include "gpu/recorder.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+struct recorder_kernel {
+    char *source; // kept until it has been played, and to know it again
+    size_t n_source;
+    uint32_t hash;
+    const char *label; // the caller's, static
+    shader_binding bindings[TAPE_MAX_BINDINGS];
+    uint32_t n_bindings;
+};
+
+struct recorder_group {
+    uint32_t kernel, hash;
+    gpu_slice slices[TAPE_MAX_BINDINGS];
+};
+
+static void fail(recorder *r, ingle_status status, const char *fmt, ...) INGLE_PRINTF(3, 4);
+
+static void fail(recorder *r, ingle_status status, const char *fmt, ...)
+{
+    if (r->error.status != INGLE_OK)
+        return;
+    char text[sizeof r->error.text];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    error_set(&r->error, status, "%s", text);
+}
+
+static bool working(const recorder *r)
+{
+    return r->error.status == INGLE_OK;
+}
+
+void recorder_init(recorder *r, gpu_player *p, const gpu_modes *modes, const ingle_allocator *a)
+{
+    *r = (recorder){.player = p, .modes = *modes};
+    if (a)
+        r->allocator = r->tape.allocator = r->section.allocator = *a;
+}
+
+void recorder_free(recorder *r)
+{
+    for (size_t i = 0; i < r->n_kernels; i++)
+        mem_free(&r->allocator, r->kernels[i].source);
+    mem_free(&r->allocator, r->kernels);
+    mem_free(&r->allocator, r->groups);
+    mem_free(&r->allocator, r->free_buffers);
+    tape_free(&r->tape);
+    tape_free(&r->section);
+}
+
+static void add_command(recorder *r, tape_command command)
+{
+    tape_add(&r->tape, command);
+}
+
+static void add_label(recorder *r, const char *label)
+{
+    tape_add_address(&r->tape, label);
+    tape_add(&r->tape, (uint32_t)strlen(label));
+}
+
+/* ---- buffers ---------------------------------------------------------------------------------- */
+
+gpu_slice recorder_buffer(recorder *r, uint64_t bytes, const char *label)
+{
+    bytes = (bytes + GPU_ALIGN - 1) / GPU_ALIGN * GPU_ALIGN;
+    bytes = bytes ? bytes : GPU_ALIGN;
+    if (bytes > r->player->limits.max_buffer)
+        fail(r, INGLE_ERR_MEMORY, "%s: a buffer of %llu bytes; this GPU allows %llu", label,
+             (unsigned long long)bytes, (unsigned long long)r->player->limits.max_buffer);
+    if (!working(r))
+        return (gpu_slice){0};
+    const uint32_t buffer = r->n_free ? r->free_buffers[--r->n_free] : r->n_buffers++;
+    add_command(r, TAPE_BUFFER);
+    tape_add(&r->tape, buffer);
+    tape_add64(&r->tape, bytes);
+    add_label(r, label);
+    return (gpu_slice){buffer, 0, bytes};
+}
+
+/* Groups with the buffer are dead: another buffer may get its number. */
+static void forget_groups(recorder *r, uint32_t buffer)
+{
+    for (size_t i = 0; i < r->n_groups; i++) {
+        recorder_group *g = &r->groups[i];
+        for (uint32_t k = 0; g->kernel != UINT32_MAX && k < r->kernels[g->kernel].n_bindings; k++)
+            if (g->slices[k].buffer == buffer) {
+                g->kernel = UINT32_MAX;
+                break;
+            }
+    }
+}
+
+void recorder_drop(recorder *r, gpu_slice *whole)
+{
+    if (!working(r) || whole->bytes == 0)
+        return;
+    uint32_t *free_buffers =
+        mem_grow(&r->allocator, r->free_buffers, r->n_free, &r->free_capacity, sizeof *free_buffers);
+    if (free_buffers) {
+        r->free_buffers = free_buffers;
+        r->free_buffers[r->n_free++] = whole->buffer;
+    }
+    forget_groups(r, whole->buffer);
+    add_command(r, TAPE_FREE);
+    tape_add(&r->tape, whole->buffer);
+    *whole = (gpu_slice){0};
+}
+
+gpu_slice gpu_part(gpu_slice s, uint64_t offset, uint64_t bytes)
+{
+    return (gpu_slice){s.buffer, s.offset + offset, bytes};
+}
+
+void recorder_write(recorder *r, gpu_slice to, const void *from, size_t bytes)
+{
+    if (!working(r) || bytes == 0)
+        return;
+    add_command(r, TAPE_WRITE);
+    tape_add(&r->tape, to.buffer);
+    tape_add64(&r->tape, to.offset);
+    tape_add_address(&r->tape, from);
+    tape_add(&r->tape, (uint32_t)bytes);
+}
+
+/* ---- kernels ---------------------------------------------------------------------------------- */
+
+static uint32_t add_kernel(recorder *r, shader *s, uint32_t hash, const char *label)
+{
+    recorder_kernel *kernels = mem_grow(&r->allocator, r->kernels, r->n_kernels, &r->kernels_capacity, sizeof *kernels);
+    if (!kernels) {
+        fail(r, INGLE_ERR_MEMORY, "no memory for kernel %s", label);
+        return 0;
+    }
+    r->kernels = kernels;
+    recorder_kernel *k = &kernels[r->n_kernels];
+    *k = (recorder_kernel){.source = s->head.bytes, .n_source = s->head.n, .hash = hash, .label = label,
+                           .n_bindings = s->n_bindings};
+    memcpy(k->bindings, s->bindings, sizeof k->bindings);
+    s->head.bytes = NULL; // taken
+    uint32_t writes = 0;
+    for (uint32_t i = 0; i < k->n_bindings; i++)
+        writes |= (uint32_t)k->bindings[i].writes << i;
+    add_command(r, TAPE_PIPELINE);
+    tape_add(&r->tape, (uint32_t)r->n_kernels);
+    tape_add_address(&r->tape, k->source);
+    tape_add(&r->tape, (uint32_t)k->n_source);
+    tape_add(&r->tape, k->n_bindings);
+    tape_add(&r->tape, writes);
+    add_label(r, label);
+    return (uint32_t)r->n_kernels++;
+}
+
+uint32_t recorder_kernel_of(recorder *r, shader *s, const char *label)
+{
+    uint32_t kernel = 0;
+    if (s->status == INGLE_OK && !text_add(&s->head, s->text.bytes, s->text.n)) // "enable" lines come first
+        s->status = INGLE_ERR_MEMORY;
+    if (s->status != INGLE_OK)
+        fail(r, s->status, "kernel %s: %s", label, s->status == INGLE_ERR_MEMORY ? "no memory" : s->fault);
+    if (working(r)) {
+        const str source = {s->head.bytes, s->head.n};
+        const uint32_t hash = str_hash(source);
+        while (kernel < r->n_kernels && !(r->kernels[kernel].hash == hash &&
+                                          str_equal(source, (str){r->kernels[kernel].source, r->kernels[kernel].n_source})))
+            kernel++;
+        if (kernel == r->n_kernels)
+            kernel = add_kernel(r, s, hash, label);
+    }
+    shader_free(s);
+    return kernel;
+}
+
+/* ---- dispatches ------------------------------------------------------------------------------- */
+
+static uint32_t group_hash(uint32_t kernel, const gpu_slice *slices, uint32_t n)
+{
+    uint64_t h = kernel + 1;
+    for (uint32_t i = 0; i < n; i++)
+        h = (h ^ slices[i].buffer ^ slices[i].offset << 20 ^ slices[i].bytes << 7) * 0x9E3779B97F4A7C15u;
+    return (uint32_t)(h >> 32);
+}
+
+static bool same_slices(const gpu_slice *a, const gpu_slice *b, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (a[i].buffer != b[i].buffer || a[i].offset != b[i].offset || a[i].bytes != b[i].bytes)
+            return false;
+    return true;
+}
+
+static uint32_t add_group(recorder *r, uint32_t kernel, uint32_t hash, const gpu_slice *slices)
+{
+    const uint32_t n = r->kernels[kernel].n_bindings;
+    recorder_group *groups = mem_grow(&r->allocator, r->groups, r->n_groups, &r->groups_capacity, sizeof *groups);
+    if (!groups) {
+        fail(r, INGLE_ERR_MEMORY, "no memory for a group");
+        return 0;
+    }
+    r->groups = groups;
+    recorder_group *g = &groups[r->n_groups];
+    *g = (recorder_group){.kernel = kernel, .hash = hash};
+    memcpy(g->slices, slices, n * sizeof *slices);
+    add_command(r, TAPE_GROUP);
+    tape_add(&r->tape, (uint32_t)r->n_groups);
+    tape_add(&r->tape, kernel);
+    tape_add(&r->tape, n);
+    for (uint32_t i = 0; i < n; i++) {
+        tape_add(&r->tape, slices[i].buffer);
+        tape_add64(&r->tape, slices[i].offset);
+        tape_add64(&r->tape, slices[i].bytes);
+    }
+    return (uint32_t)r->n_groups++;
+}
+
+static uint32_t find_group(recorder *r, uint32_t kernel, const gpu_slice *slices)
+{
+    const uint32_t n = r->kernels[kernel].n_bindings, hash = group_hash(kernel, slices, n);
+    for (size_t i = 0; i < r->n_groups; i++)
+        if (r->groups[i].hash == hash && r->groups[i].kernel == kernel && same_slices(r->groups[i].slices, slices, n))
+            return (uint32_t)i;
+    return add_group(r, kernel, hash, slices);
+}
+
+static void list(recorder *r, const recorder_kernel *k, const gpu_slice *slices, const uint64_t grid[3])
+{
+    char line[160];
+    snprintf(line, sizeof line, "%-20s %5llu %4llu %4llu ", k->label, (unsigned long long)grid[0],
+             (unsigned long long)grid[1], (unsigned long long)grid[2]);
+    bool ok = text_add_str(r->listing, str_of(line));
+    for (uint32_t i = 0; ok && i < k->n_bindings; i++) {
+        snprintf(line, sizeof line, " %s%s=%u", k->bindings[i].name, k->bindings[i].writes ? "!" : "", slices[i].buffer);
+        ok = text_add_str(r->listing, str_of(line));
+        if (ok && slices[i].offset) {
+            snprintf(line, sizeof line, "+%llu", (unsigned long long)slices[i].offset);
+            ok = text_add_str(r->listing, str_of(line));
+        }
+    }
+    if (!ok || !text_add_byte(r->listing, '\n'))
+        fail(r, INGLE_ERR_MEMORY, "no memory for a listing");
+}
+
+/* Slices in the order of the kernel's bindings; false if one is missing or too large. */
+static bool match(recorder *r, const recorder_kernel *k, const gpu_bind *binds, size_t n, gpu_slice *out)
+{
+    for (uint32_t i = 0; i < k->n_bindings; i++) {
+        size_t b = 0;
+        while (b < n && strcmp(binds[b].name, k->bindings[i].name) != 0)
+            b++;
+        if (b == n || binds[b].slice.bytes == 0)
+            fail(r, INGLE_ERR_INTERNAL, "kernel %s: nothing is bound to %s", k->label, k->bindings[i].name);
+        else if (binds[b].slice.bytes > r->player->limits.max_binding)
+            fail(r, INGLE_ERR_MEMORY, "kernel %s: %llu bytes for %s; this GPU binds %llu at most", k->label,
+                 (unsigned long long)binds[b].slice.bytes, k->bindings[i].name,
+                 (unsigned long long)r->player->limits.max_binding);
+        else
+            out[i] = binds[b].slice;
+    }
+    return working(r);
+}
+
+void recorder_dispatch(recorder *r, uint32_t kernel, const gpu_bind *binds, size_t n, uint64_t x, uint64_t y, uint64_t z)
+{
+    gpu_slice slices[TAPE_MAX_BINDINGS];
+    const uint64_t grid[3] = {x, y, z};
+    if (!working(r) || !match(r, &r->kernels[kernel], binds, n, slices))
+        return;
+    for (int i = 0; i < 3; i++)
+        if (grid[i] == 0 || grid[i] > r->player->limits.max_groups)
+            fail(r, INGLE_ERR_INTERNAL, "kernel %s: a grid of %llu x %llu x %llu", r->kernels[kernel].label,
+                 (unsigned long long)x, (unsigned long long)y, (unsigned long long)z);
+    if (!working(r))
+        return;
+    const uint32_t group = find_group(r, kernel, slices);
+    tape *t = r->in_section ? &r->section : &r->tape;
+    if (!r->in_section)
+        tape_add(t, TAPE_DISPATCH);
+    tape_add(t, kernel);
+    tape_add(t, group);
+    for (int i = 0; i < 3; i++)
+        tape_add(t, (uint32_t)grid[i]);
+    if (r->listing)
+        list(r, &r->kernels[kernel], slices, grid);
+}
+
+/* ---- sections, reading, playing --------------------------------------------------------------- */
+
+uint32_t recorder_section(recorder *r)
+{
+    r->in_section = true;
+    r->section.n = 0;
+    return r->n_sections++;
+}
+
+void recorder_section_end(recorder *r)
+{
+    r->in_section = false;
+    if (!working(r))
+        return;
+    add_command(r, TAPE_SECTION);
+    tape_add(&r->tape, r->n_sections - 1);
+    tape_add(&r->tape, (uint32_t)(r->section.n / TAPE_SECTION_WORDS));
+    for (size_t i = 0; i < r->section.n; i++)
+        tape_add(&r->tape, r->section.words[i]);
+}
+
+void recorder_run(recorder *r, uint32_t section, uint32_t times)
+{
+    if (!working(r))
+        return;
+    add_command(r, TAPE_RUN);
+    tape_add(&r->tape, section);
+    tape_add(&r->tape, times);
+}
+
+void recorder_copy(recorder *r, gpu_slice from, gpu_slice to)
+{
+    if (!working(r))
+        return;
+    add_command(r, TAPE_COPY);
+    tape_add(&r->tape, from.buffer);
+    tape_add64(&r->tape, from.offset);
+    tape_add(&r->tape, to.buffer);
+    tape_add64(&r->tape, to.offset);
+    tape_add64(&r->tape, from.bytes);
+}
+
+uint32_t recorder_read(recorder *r, gpu_slice from, void *to)
+{
+    if (working(r)) {
+        add_command(r, TAPE_READ);
+        tape_add(&r->tape, from.buffer);
+        tape_add64(&r->tape, from.offset);
+        tape_add_address(&r->tape, to);
+        tape_add(&r->tape, (uint32_t)from.bytes);
+        tape_add(&r->tape, r->n_tickets);
+    }
+    return r->n_tickets++;
+}
+
+static uint32_t ask(recorder *r, tape_command command)
+{
+    if (working(r)) {
+        add_command(r, command);
+        tape_add(&r->tape, r->n_tickets);
+    }
+    return r->n_tickets++;
+}
+
+uint32_t recorder_ready(recorder *r)
+{
+    return ask(r, TAPE_READY);
+}
+
+uint32_t recorder_stamp(recorder *r)
+{
+    return ask(r, TAPE_STAMP);
+}
+
+void recorder_submit(recorder *r)
+{
+    if (working(r))
+        add_command(r, TAPE_SUBMIT);
+}
+
+static ingle_status report(const recorder *r, ingle_error *err)
+{
+    if (err)
+        *err = r->error;
+    return r->error.status;
+}
+
+ingle_status recorder_play(recorder *r, ingle_error *err)
+{
+    if (r->tape.failed || r->section.failed)
+        fail(r, INGLE_ERR_MEMORY, "no memory for a tape of %zu words", r->tape.n);
+    if (working(r) && r->tape.n)
+        r->player->play(r->player->user, r->tape.words, r->tape.n, &r->error);
+    r->tape.n = 0;
+    return report(r, err);
+}
+
+ingle_status recorder_wait(recorder *r, uint32_t ticket, uint64_t *answer, ingle_error *err)
+{
+    if (!working(r))
+        return report(r, err);
+    ingle_error e = {0};
+    const ingle_status status = r->player->wait(r->player->user, ticket, answer, &e);
+    if (status != INGLE_OK && status != INGLE_WAIT)
+        r->error = e;
+    if (err)
+        *err = e;
+    return status;
+}
