@@ -65,7 +65,7 @@ fn weigh_few(t: u32, n: u32, m: Measure, by_id: bool) -> Weights {
 
 // Where the running sum reaches the goal, or, if it does not, the last one that weighs anything.
 fn cross_few(t: u32, w: Weights, goal: vec2<u32>) -> u32 {
-    let most = select(goal, w.total, less64(w.total, goal));
+    let most = min64(goal, w.total);
     let middle = add64(w.before, w.first);
     if (t == 0u) { said[0] = 0u; }
     workgroupBarrier();
