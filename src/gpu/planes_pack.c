@@ -294,7 +294,7 @@ static void pack_q1_0(const lane *to, const uint8_t *from, size_t b)
 {
     uint8_t q[128];
     for (size_t i = 0; i < 128; i++)
-        q[i] = from[2 + i / 8] >> i % 8 & 1 ? 3 : 1;
+        q[i] = (uint8_t)(1 | (from[2 + i / 8] >> i % 8 & 1) << 1); // d is -1 times -1, -d is 1
     for (size_t i = 0; i < 4; i++)
         put_pairs(field(&to[0], b + i), q + 32 * i, 0, 0);
     memcpy(field(&to[1], b / 2), from, 2);

@@ -19,6 +19,9 @@ fn four_values(two: vec2<u32>) -> vec4<f32> {
 }
 
 fn floats_of(x: Block) -> array<vec4<f32>, 8> {
-    return array<vec4<f32>, 8>(four_values(x.q[0].xy), four_values(x.q[0].zw), four_values(x.q[1].xy), four_values(x.q[1].zw),
-                               four_values(x.q[2].xy), four_values(x.q[2].zw), four_values(x.q[3].xy), four_values(x.q[3].zw));
+    return array<vec4<f32>, 8>(
+        four_values(x.q[0].xy), four_values(x.q[0].zw),
+        four_values(x.q[1].xy), four_values(x.q[1].zw),
+        four_values(x.q[2].xy), four_values(x.q[2].zw),
+        four_values(x.q[3].xy), four_values(x.q[3].zw));
 }

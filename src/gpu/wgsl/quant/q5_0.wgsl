@@ -24,7 +24,9 @@ fn load_block(row: u32, b: u32) -> Block {
 fn unpack_block(x: Block) -> Weights {
     let d = unpack2x16float(x.d >> x.shift).x * 0.125;
     let signs = vec4<u32>(x.signs);
-    let lo = ((x.q << vec4<u32>(3u)) & vec4<u32>(0x78787878u)) | ((signs << vec4<u32>(7u, 6u, 5u, 4u)) & vec4<u32>(0x80808080u));
-    let hi = ((x.q >> vec4<u32>(1u)) & vec4<u32>(0x78787878u)) | ((signs << vec4<u32>(3u, 2u, 1u, 0u)) & vec4<u32>(0x80808080u));
+    let lo = ((x.q << vec4<u32>(3u)) & vec4<u32>(0x78787878u)) |
+             ((signs << vec4<u32>(7u, 6u, 5u, 4u)) & vec4<u32>(0x80808080u));
+    let hi = ((x.q >> vec4<u32>(1u)) & vec4<u32>(0x78787878u)) |
+             ((signs << vec4<u32>(3u, 2u, 1u, 0u)) & vec4<u32>(0x80808080u));
     return Weights(lo, hi, vec2<f32>(d), vec2<f32>());
 }

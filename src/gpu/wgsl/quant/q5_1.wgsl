@@ -20,6 +20,7 @@ fn unpack_block(x: Block) -> Weights {
     let dm = unpack2x16float(x.x.y);
     let fifths = vec4<u32>(x.x.x);
     let lo = (x.q & vec4<u32>(0x0F0F0F0Fu)) | ((fifths << vec4<u32>(4u, 3u, 2u, 1u)) & vec4<u32>(0x10101010u));
-    let hi = ((x.q >> vec4<u32>(4u)) & vec4<u32>(0x0F0F0F0Fu)) | ((fifths >> vec4<u32>(0u, 1u, 2u, 3u)) & vec4<u32>(0x10101010u));
+    let hi = ((x.q >> vec4<u32>(4u)) & vec4<u32>(0x0F0F0F0Fu)) |
+             ((fifths >> vec4<u32>(0u, 1u, 2u, 3u)) & vec4<u32>(0x10101010u));
     return Weights(lo, hi, dm.xx, -dm.yy);
 }

@@ -19,7 +19,8 @@ struct Block {
 
 fn load_block(row: u32, b: u32) -> Block {
     let at = row * (2u * NB) + b;
-    return Block(wq[at], wq[at + NB], wx[(row >> 1u) * NB + b], wx[WX_D + row * (NB / 8u) + (b >> 3u)], half_shift(row));
+    return Block(wq[at], wq[at + NB], wx[(row >> 1u) * NB + b], wx[WX_D + row * (NB / 8u) + (b >> 3u)],
+                 half_shift(row));
 }
 
 fn unpack_block(x: Block) -> Weights {
