@@ -1,5 +1,5 @@
 /* The native player against a real WebGPU implementation: what tape.h and player.h say, command by
- * command. Needs Dawn's library (INGLE_DAWN, else build/gpu, see make gpu-tools), else skips. */
+ * command. Skipped without Dawn's library or an adapter for it (make gpu-tools installs both). */
 #include "harness.h"
 
 #include "gpu/player.h"
@@ -18,22 +18,16 @@ static const char adding[] = "@group(0) @binding(0) var<storage, read> a: array<
 
 enum { N = 1000, BYTES = N * 4 };
 
-static const char *library(void)
-{
-    static const char packed[] = "build/gpu/node_modules/bun-webgpu-linux-x64/libwebgpu_wrapper.so";
-    return getenv("INGLE_DAWN") ? NULL : test_file_exists(packed) ? packed : NULL;
-}
-
 /* False, and the test is skipped, where there is no library or no adapter. */
 static bool open_player(gpu_player *p, const gpu_native_options *options, const char *test)
 {
     gpu_native_options o = options ? *options : (gpu_native_options){0};
-    o.library = library();
+    o.library = test_find_dawn();
     ingle_error e = {0};
     const ingle_status status = gpu_native_open(p, &o, NULL, &e);
     if (status == INGLE_OK)
         return true;
-    printf("skipped: %s: %s\n", test, e.text);
+    printf("skipped: %s: %s%s\n", test, e.text, o.library ? "" : " (make gpu-tools)");
     test_skip = 1;
     CHECK_MSG(status == INGLE_ERR_DEVICE, "%s", e.text);
     return false;
@@ -199,7 +193,7 @@ static void unknown_adapter(void)
     OPEN(p, NULL);
     finish(&p, &t);
     ingle_error e = {0};
-    const gpu_native_options o = {.library = library(), .adapter = "no such adapter"};
+    const gpu_native_options o = {.library = test_find_dawn(), .adapter = "no such adapter"};
     CHECK(gpu_native_open(&p, &o, NULL, &e) == INGLE_ERR_DEVICE && strstr(e.text, "no such adapter"));
     CHECK(!p.play);
     const gpu_native_options elsewhere = {.library = "/no/such/library.so"};
@@ -444,6 +438,121 @@ static void wrong_tapes(void)
     finish(&p, &t);
 }
 
+/* ---- devices that go away, memory that is not there --------------------------------------------- */
+
+static void lost_device(void)
+{
+    gpu_player p;
+    OPEN(p, NULL);
+    prepare(&p, &t);
+    ingle_error e = {0};
+    float got[N];
+    WORDS(&t, TAPE_DISPATCH, 0, 0, (N + 63) / 64, 1, 1);
+    read_from(&t, 0, got, BYTES, 0);
+    WORDS(&t, TAPE_STAMP, 1);
+    PLAY(p, t);
+    gpu_native_lose(&p);
+    for (uint32_t ticket = 0; ticket < 3; ticket++) {
+        e = (ingle_error){0};
+        CHECK_MSG(p.wait(p.user, ticket, NULL, &e) == INGLE_ERR_DEVICE_LOST, "%u: %s", ticket, e.text);
+    }
+    for (int i = 0; i < 2; i++) {
+        buffer(&t, 2, BYTES, "late");
+        CHECK_MSG(play(&p, &t, &e) == INGLE_ERR_DEVICE_LOST, "%s", e.text);
+    }
+    finish(&p, &t);
+    CHECK(open_player(&p, NULL, __func__)); // another one works
+    prepare(&p, &t);
+    finish(&p, &t);
+}
+
+/* Opens a device, has it compute, and closes it; all with the allocator given. */
+static ingle_status everything(void *user, const ingle_allocator *a)
+{
+    float *got = user;
+    gpu_player p;
+    ingle_error e = {0};
+    const gpu_native_options o = {.library = test_find_dawn()};
+    ingle_status status = gpu_native_open(&p, &o, a, &e);
+    if (status != INGLE_OK)
+        return status;
+    tape t = {0};
+    buffer(&t, 0, BYTES, "numbers");
+    pipeline(&t, 0, doubling, 1, 1, "double");
+    pipeline(&t, 1, "what is this?", 1, 1, "nonsense");
+    group(&t, 0, 0, 1, (uint32_t[]){0}, BYTES);
+    WORDS(&t, TAPE_SECTION, 0, 1, 0, 0, 1, 1, 1);
+    WORDS(&t, TAPE_READY, 0);
+    status = play(&p, &t, &e);
+    if (status == INGLE_OK) {
+        status = p.wait(p.user, 0, NULL, &e);
+        CHECK_MSG(status == INGLE_ERR_DEVICE || status == INGLE_ERR_MEMORY, "%s", e.text);
+        WORDS(&t, TAPE_RUN, 0, 1, TAPE_STAMP, 2);
+        read_from(&t, 0, got, BYTES, 1);
+        status = play(&p, &t, &e);
+    }
+    if (status == INGLE_OK)
+        status = p.wait(p.user, 1, NULL, &e);
+    p.close(p.user);
+    tape_free(&t);
+    return status;
+}
+
+static void every_allocation(void)
+{
+    gpu_player p;
+    OPEN(p, NULL);
+    finish(&p, &t);
+    float got[N];
+    const long sites = test_every_allocation(everything, got);
+    CHECK_MSG(sites >= 8, "%ld", sites);
+}
+
+/* Fills a GPU's own memory; one that is played by the processor would fill the machine's. */
+static void memory_runs_out(void)
+{
+    enum { MOST = 2000 };
+    gpu_player p;
+    OPEN(p, NULL);
+    if (strstr(p.limits.name, "llvmpipe") || strstr(p.limits.name, "SwiftShader")) {
+        SKIP("no GPU with memory of its own");
+        finish(&p, &t);
+        return;
+    }
+    static char zeros[64];
+    ingle_error e = {0};
+    ingle_status status = INGLE_OK;
+    uint32_t n = 0;
+    for (; status == INGLE_OK && n < MOST; n++) {
+        buffer(&t, n, p.limits.max_binding, "fills");
+        write_to(&t, n, zeros, sizeof zeros);
+        WORDS(&t, TAPE_SUBMIT);
+        status = play(&p, &t, &e);
+    }
+    printf("# %u buffers of %llu MiB, then: %s\n", n, (unsigned long long)p.limits.max_binding >> 20, e.text);
+    CHECK_MSG(status == INGLE_ERR_MEMORY && n > 1 && strstr(e.text, "fills"), "%s", e.text);
+    for (uint32_t i = 0; i + 1 < n; i++)
+        WORDS(&t, TAPE_FREE, i);
+    PLAY(p, t);
+    buffer(&t, 0, p.limits.max_binding, "fits again");
+    PLAY(p, t);
+    finish(&p, &t);
+}
+
+static void listed(void)
+{
+    gpu_player p;
+    OPEN(p, NULL);
+    ingle_text list = {0};
+    ingle_error e = {0};
+    CHECK_MSG(gpu_native_list(&list, test_find_dawn(), &e) == INGLE_OK, "%s", e.text);
+    CHECK_MSG(list.n && strstr(list.bytes, p.limits.name), "%s", list.bytes);
+    printf("# %s", list.bytes ? list.bytes : "\n");
+    ingle_text_free(&list);
+    CHECK(gpu_native_list(&list, "/no/such/library.so", &e) == INGLE_ERR_DEVICE && list.n == 0);
+    finish(&p, &t);
+}
+
 /* ---- speed -------------------------------------------------------------------------------------- */
 
 /* Nothing is allocated while a section runs, and ten thousand dispatches take no longer than they
@@ -481,4 +590,5 @@ static void ten_thousand_dispatches(void)
 
 TESTS(T(limits) T(options_forbid) T(unknown_adapter) T(doubles) T(sections) T(write_order) T(many_reads)
       T(numbers_used_again) T(stamps) T(wrong_code) T(refused_calls) T(too_large) T(wrong_tapes)
-      T(ten_thousand_dispatches))
+      T(lost_device) T(every_allocation) T(memory_runs_out) T(listed)
+           T(ten_thousand_dispatches))

@@ -24,7 +24,8 @@ typedef struct gpu_player {
     void *user;
     gpu_limits limits;
 
-    /* Carries out words [n], n > 0. It may return before the GPU has done anything.
+    /* Carries out words [n], n > 0. It may return before the GPU has done anything. It stops at a command
+     * that fails: those before it are carried out, the others not.
      * ERR_MEMORY: a buffer could not be had; ERR_DEVICE: the device refused a call (its own text
      * follows); ERR_DEVICE_LOST; ERR_INTERNAL: the tape is wrong. */
     ingle_status (*play)(void *user, const uint32_t *words, size_t n, ingle_error *err);
@@ -60,5 +61,11 @@ typedef struct {
 } gpu_native_options;
 
 ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, const ingle_allocator *a, ingle_error *err);
+
+/* Has the device go away, as a crashed driver would: for tests of what happens then. */
+void gpu_native_lose(gpu_player *p);
+
+/* Appends a line an adapter: its name and what it offers. ERR_DEVICE: there is none, and why. */
+ingle_status gpu_native_list(ingle_text *out, const char *library, ingle_error *err);
 
 #endif

@@ -686,6 +686,9 @@ static ingle_status native_wait(void *user, uint32_t ticket, uint64_t *answer, i
     native *p = user;
     uint64_t ignored;
     size_t i = 0;
+    const ingle_status earlier = dawn_check(&p->d, "earlier", NULL, err);
+    if (earlier != INGLE_OK)
+        return earlier;
     while (i < p->tickets.n && p->tickets.items[i].ticket != ticket)
         i++;
     if (i == p->tickets.n)
@@ -702,7 +705,7 @@ static ingle_status native_wait(void *user, uint32_t ticket, uint64_t *answer, i
     case TICKET_READY: return wait_ready(p, &t, err);
     case TICKET_NO_STAMP: break;
     }
-    return dawn_check(&p->d, "earlier", NULL, err);
+    return INGLE_OK;
 }
 
 /* ---- opening and closing -------------------------------------------------------------------------- */
@@ -773,4 +776,14 @@ ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, con
     }
     *out = (gpu_player){p, p->limits, native_play, native_wait, native_close};
     return INGLE_OK;
+}
+
+void gpu_native_lose(gpu_player *p)
+{
+    dawn_lose(&((native *)p->user)->d);
+}
+
+ingle_status gpu_native_list(ingle_text *out, const char *library, ingle_error *err)
+{
+    return dawn_list(out, library, err);
 }
