@@ -5,6 +5,7 @@
 #include "gpu/player.h"
 #include "host/host.h"
 #include "support.h"
+#include "tape_hand.h"
 
 static const char doubling[] = "@group(0) @binding(0) var<storage, read_write> x: array<f32>;\n"
                                "@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) i: vec3<u32>) {\n"
@@ -38,61 +39,6 @@ static bool open_player(gpu_player *p, const gpu_native_options *options, const 
         return;                                 \
     tape t = {0}
 
-/* ---- a tape by hand ----------------------------------------------------------------------------- */
-
-static void words(tape *t, size_t n, const uint32_t *w)
-{
-    for (size_t i = 0; i < n; i++)
-        tape_add(t, w[i]);
-}
-
-#define WORDS(t, ...) words(t, sizeof((uint32_t[]){__VA_ARGS__}) / 4, (uint32_t[]){__VA_ARGS__})
-
-static void text(tape *t, const char *s)
-{
-    tape_add_address(t, s);
-    tape_add(t, (uint32_t)strlen(s));
-}
-
-static void buffer(tape *t, uint32_t number, uint64_t bytes, const char *label)
-{
-    WORDS(t, TAPE_BUFFER, number);
-    tape_add64(t, bytes);
-    text(t, label);
-}
-
-static void pipeline(tape *t, uint32_t number, const char *code, uint32_t n, uint32_t writes, const char *label)
-{
-    WORDS(t, TAPE_PIPELINE, number);
-    text(t, code);
-    WORDS(t, n, writes);
-    text(t, label);
-}
-
-static void write_to(tape *t, uint32_t number, const void *from, uint32_t bytes)
-{
-    WORDS(t, TAPE_WRITE, number, 0, 0);
-    tape_add_address(t, from);
-    tape_add(t, bytes);
-}
-
-static void read_from(tape *t, uint32_t number, void *to, uint32_t bytes, uint32_t ticket)
-{
-    WORDS(t, TAPE_READ, number, 0, 0);
-    tape_add_address(t, to);
-    WORDS(t, bytes, ticket);
-}
-
-static void group(tape *t, uint32_t number, uint32_t of, uint32_t n, const uint32_t *buffers, uint64_t bytes)
-{
-    WORDS(t, TAPE_GROUP, number, of, n);
-    for (uint32_t i = 0; i < n; i++) {
-        tape_add(t, buffers[i]);
-        tape_add64(t, 0);
-        tape_add64(t, bytes);
-    }
-}
-
 static ingle_status play(gpu_player *p, tape *t, ingle_error *e)
 {
     *e = (ingle_error){0};
@@ -125,13 +71,13 @@ static void prepare(gpu_player *p, tape *t)
     static float numbers[N];
     for (int i = 0; i < N; i++)
         numbers[i] = (float)i;
-    buffer(t, 0, BYTES, "numbers");
-    buffer(t, 1, BYTES, "sums");
-    write_to(t, 0, numbers, BYTES);
-    pipeline(t, 0, doubling, 1, 1, "double");
-    pipeline(t, 1, adding, 2, 2, "add");
-    group(t, 0, 0, 1, (uint32_t[]){0}, BYTES);
-    group(t, 1, 1, 2, (uint32_t[]){0, 1}, BYTES);
+    hand_buffer(t, 0, BYTES, "numbers");
+    hand_buffer(t, 1, BYTES, "sums");
+    hand_write(t, 0, 0, numbers, BYTES);
+    hand_pipeline(t, 0, doubling, 1, 1, "double");
+    hand_pipeline(t, 1, adding, 2, 2, "add");
+    hand_group(t, 0, 0, 1, (uint32_t[]){0}, BYTES);
+    hand_group(t, 1, 1, 2, (uint32_t[]){0, 1}, BYTES);
     WORDS(t, TAPE_READY, 1000);
     PLAY(*p, *t);
     WAIT(*p, 1000, NULL);
@@ -172,15 +118,15 @@ static void options_forbid(void)
     CHECK(!p.limits.f16 && !p.limits.subgroup_max);
     CHECK(p.limits.max_buffer == 64 << 20 && p.limits.max_binding == 1 << 20);
     ingle_error e;
-    buffer(&t, 0, (64 << 20) + 4, "weights");
+    hand_buffer(&t, 0, (64 << 20) + 4, "weights");
     CHECK(play(&p, &t, &e) == INGLE_ERR_MEMORY);
     CHECK_MSG(strstr(e.text, "weights") && strstr(e.text, "67108868"), "%s", e.text);
-    buffer(&t, 0, 64 << 20, "weights");
-    pipeline(&t, 0, doubling, 1, 1, "double");
-    group(&t, 0, 0, 1, (uint32_t[]){0}, (1 << 20) + 256);
+    hand_buffer(&t, 0, 64 << 20, "weights");
+    hand_pipeline(&t, 0, doubling, 1, 1, "double");
+    hand_group(&t, 0, 0, 1, (uint32_t[]){0}, (1 << 20) + 256);
     CHECK(play(&p, &t, &e) == INGLE_ERR_DEVICE);
     CHECK_MSG(strstr(e.text, "double"), "%s", e.text);
-    pipeline(&t, 1, "enable f16;\n@compute @workgroup_size(1) fn main() { }\n", 0, 0, "half");
+    hand_pipeline(&t, 1, "enable f16;\n@compute @workgroup_size(1) fn main() { }\n", 0, 0, "half");
     WORDS(&t, TAPE_READY, 0);
     PLAY(p, t);
     CHECK(p.wait(p.user, 0, NULL, &e) == INGLE_ERR_DEVICE);
@@ -208,9 +154,9 @@ static void doubles(void)
     OPEN(p, NULL);
     prepare(&p, &t);
     float got[N], zeros[N];
-    read_from(&t, 1, zeros, BYTES, 0); // as it was made
+    hand_read(&t, 1, 0, zeros, BYTES, 0); // as it was made
     WORDS(&t, TAPE_DISPATCH, 0, 0, (N + 63) / 64, 1, 1);
-    read_from(&t, 0, got, BYTES, 1);
+    hand_read(&t, 0, 0, got, BYTES, 1);
     PLAY(p, t);
     WAIT(p, 1, NULL);
     WAIT(p, 0, NULL);
@@ -227,16 +173,14 @@ static void sections(void)
     prepare(&p, &t);
     float numbers[N], sums[N], copied[N];
     const uint32_t grid = (N + 63) / 64;
-    buffer(&t, 2, BYTES * 2, "copies");
+    hand_buffer(&t, 2, BYTES * 2, "copies");
     WORDS(&t, TAPE_SECTION, 0, 2, 0, 0, grid, 1, 1, 1, 1, grid, 1, 1);
     WORDS(&t, TAPE_RUN, 0, 3);
-    WORDS(&t, TAPE_COPY, 1, 0, 0, 2, BYTES, 0, BYTES, 0);
+    hand_copy(&t, 1, 0, 2, BYTES, BYTES);
     WORDS(&t, TAPE_RUN, 0, 1);
-    read_from(&t, 0, numbers, BYTES, 0);
-    read_from(&t, 1, sums, BYTES, 1);
-    WORDS(&t, TAPE_READ, 2, BYTES, 0);
-    tape_add_address(&t, copied);
-    WORDS(&t, BYTES, 2);
+    hand_read(&t, 0, 0, numbers, BYTES, 0);
+    hand_read(&t, 1, 0, sums, BYTES, 1);
+    hand_read(&t, 2, BYTES, copied, BYTES, 2);
     PLAY(p, t);
     for (uint32_t i = 0; i < 3; i++)
         WAIT(p, i, NULL);
@@ -255,10 +199,10 @@ static void write_order(void)
         tens[i] = (float)i * 10;
     WORDS(&t, TAPE_DISPATCH, 1, 1, (N + 63) / 64, 1, 1); // sums = numbers
     WORDS(&t, TAPE_SUBMIT);
-    write_to(&t, 0, tens, BYTES);
-    read_from(&t, 1, first, BYTES, 0);
+    hand_write(&t, 0, 0, tens, BYTES);
+    hand_read(&t, 1, 0, first, BYTES, 0);
     WORDS(&t, TAPE_DISPATCH, 1, 1, (N + 63) / 64, 1, 1); // sums += 10 numbers
-    read_from(&t, 1, second, BYTES, 1);
+    hand_read(&t, 1, 0, second, BYTES, 1);
     PLAY(p, t);
     WAIT(p, 1, NULL);
     WAIT(p, 0, NULL);
@@ -277,7 +221,7 @@ static void many_reads(void)
     for (uint32_t round = 0; round < 3; round++) {
         for (uint32_t i = 0; i < READS; i++) {
             WORDS(&t, TAPE_DISPATCH, 1, 1, (N + 63) / 64, 1, 1);
-            read_from(&t, 1, got[i], BYTES, i);
+            hand_read(&t, 1, 0, got[i], BYTES, i);
         }
         PLAY(p, t);
         for (uint32_t i = READS; i--;)
@@ -300,7 +244,7 @@ static void numbers_used_again(void)
     WORDS(&t, TAPE_SECTION, 0, 1, 1, 1, grid, 1, 1);
     WORDS(&t, TAPE_RUN, 0, 1);
     WORDS(&t, TAPE_FREE, 0); // what is recorded with it still happens
-    read_from(&t, 1, got, BYTES, 0);
+    hand_read(&t, 1, 0, got, BYTES, 0);
     PLAY(p, t);
     WAIT(p, 0, NULL);
     CHECK(holds(got, 1));
@@ -308,12 +252,12 @@ static void numbers_used_again(void)
     CHECK(play(&p, &t, &e) == INGLE_ERR_INTERNAL);
     WORDS(&t, TAPE_FREE, 0);
     CHECK(play(&p, &t, &e) == INGLE_ERR_INTERNAL);
-    buffer(&t, 0, BYTES, "another");
-    write_to(&t, 0, got, BYTES);
-    group(&t, 2, 1, 2, (uint32_t[]){0, 1}, BYTES);
+    hand_buffer(&t, 0, BYTES, "another");
+    hand_write(&t, 0, 0, got, BYTES);
+    hand_group(&t, 2, 1, 2, (uint32_t[]){0, 1}, BYTES);
     WORDS(&t, TAPE_SECTION, 1, 1, 1, 2, grid, 1, 1);
     WORDS(&t, TAPE_RUN, 1, 1);
-    read_from(&t, 1, got, BYTES, 1);
+    hand_read(&t, 1, 0, got, BYTES, 1);
     PLAY(p, t);
     WAIT(p, 1, NULL);
     CHECK(holds(got, 2));
@@ -353,10 +297,10 @@ static void wrong_code(void)
     prepare(&p, &t);
     ingle_error e = {0};
     float got[N];
-    pipeline(&t, 2, "@compute @workgroup_size(1) fn main() { let x = missing_name; }\n", 0, 0, "misspelt");
-    pipeline(&t, 3, doubling, 1, 0, "read_only"); // the layout does not let it write
-    pipeline(&t, 4, doubling, 1, 1, "double_again");
-    group(&t, 2, 4, 1, (uint32_t[]){0}, BYTES);
+    hand_pipeline(&t, 2, "@compute @workgroup_size(1) fn main() { let x = missing_name; }\n", 0, 0, "misspelt");
+    hand_pipeline(&t, 3, doubling, 1, 0, "read_only"); // the layout does not let it write
+    hand_pipeline(&t, 4, doubling, 1, 1, "double_again");
+    hand_group(&t, 2, 4, 1, (uint32_t[]){0}, BYTES);
     WORDS(&t, TAPE_READY, 0);
     PLAY(p, t);
     CHECK(p.wait(p.user, 0, NULL, &e) == INGLE_ERR_DEVICE);
@@ -367,7 +311,7 @@ static void wrong_code(void)
     CHECK(play(&p, &t, &e) == INGLE_ERR_INTERNAL);
     WORDS(&t, TAPE_DISPATCH, 4, 2, (N + 63) / 64, 1, 1); // the good one works
     WORDS(&t, TAPE_READY, 0);                            // and what failed is told once
-    read_from(&t, 0, got, BYTES, 1);
+    hand_read(&t, 0, 0, got, BYTES, 1);
     PLAY(p, t);
     WAIT(p, 0, NULL);
     WAIT(p, 1, NULL);
@@ -382,19 +326,19 @@ static void refused_calls(void)
     prepare(&p, &t);
     ingle_error e = {0};
     float got[N];
-    WORDS(&t, TAPE_COPY, 0, 0, 0, 1, 0, 0, BYTES + 4, 0); // beyond the end
+    hand_copy(&t, 0, 0, 1, 0, BYTES + 4); // beyond the end
     WORDS(&t, TAPE_SUBMIT);
     CHECK(play(&p, &t, &e) == INGLE_ERR_DEVICE);
     CHECK_MSG(e.text[0] != 0, "%s", e.text);
-    group(&t, 2, 0, 1, (uint32_t[]){0}, BYTES + 256); // a binding beyond the end
+    hand_group(&t, 2, 0, 1, (uint32_t[]){0}, BYTES + 256); // a binding beyond the end
     CHECK(play(&p, &t, &e) == INGLE_ERR_DEVICE);
     CHECK_MSG(strstr(e.text, "double"), "%s", e.text);
     WORDS(&t, TAPE_DISPATCH, 0, 0, 65536, 1, 1);
     WORDS(&t, TAPE_SUBMIT);
     CHECK(play(&p, &t, &e) == INGLE_ERR_DEVICE);
-    write_to(&t, 0, got, 6); // no multiple of 4
+    hand_write(&t, 0, 0, got, 6); // no multiple of 4
     CHECK(play(&p, &t, &e) == INGLE_ERR_DEVICE);
-    read_from(&t, 0, got, BYTES, 0); // and it goes on
+    hand_read(&t, 0, 0, got, BYTES, 0); // and it goes on
     PLAY(p, t);
     WAIT(p, 0, NULL);
     CHECK(holds(got, 1));
@@ -406,11 +350,11 @@ static void too_large(void)
     gpu_player p;
     OPEN(p, NULL);
     ingle_error e = {0};
-    buffer(&t, 0, p.limits.max_buffer + 4, "heavy");
+    hand_buffer(&t, 0, p.limits.max_buffer + 4, "heavy");
     const ingle_status status = play(&p, &t, &e);
     CHECK(status == INGLE_ERR_MEMORY);
     CHECK_MSG(strstr(e.text, "heavy"), "%s", e.text);
-    buffer(&t, 0, 256, "light"); // its number is free
+    hand_buffer(&t, 0, 256, "light"); // its number is free
     PLAY(p, t);
     finish(&p, &t);
 }
@@ -448,7 +392,7 @@ static void lost_device(void)
     ingle_error e = {0};
     float got[N];
     WORDS(&t, TAPE_DISPATCH, 0, 0, (N + 63) / 64, 1, 1);
-    read_from(&t, 0, got, BYTES, 0);
+    hand_read(&t, 0, 0, got, BYTES, 0);
     WORDS(&t, TAPE_STAMP, 1);
     PLAY(p, t);
     gpu_native_lose(&p);
@@ -457,7 +401,7 @@ static void lost_device(void)
         CHECK_MSG(p.wait(p.user, ticket, NULL, &e) == INGLE_ERR_DEVICE_LOST, "%u: %s", ticket, e.text);
     }
     for (int i = 0; i < 2; i++) {
-        buffer(&t, 2, BYTES, "late");
+        hand_buffer(&t, 2, BYTES, "late");
         CHECK_MSG(play(&p, &t, &e) == INGLE_ERR_DEVICE_LOST, "%s", e.text);
     }
     finish(&p, &t);
@@ -477,10 +421,10 @@ static ingle_status everything(void *user, const ingle_allocator *a)
     if (status != INGLE_OK)
         return status;
     tape t = {0};
-    buffer(&t, 0, BYTES, "numbers");
-    pipeline(&t, 0, doubling, 1, 1, "double");
-    pipeline(&t, 1, "what is this?", 1, 1, "nonsense");
-    group(&t, 0, 0, 1, (uint32_t[]){0}, BYTES);
+    hand_buffer(&t, 0, BYTES, "numbers");
+    hand_pipeline(&t, 0, doubling, 1, 1, "double");
+    hand_pipeline(&t, 1, "what is this?", 1, 1, "nonsense");
+    hand_group(&t, 0, 0, 1, (uint32_t[]){0}, BYTES);
     WORDS(&t, TAPE_SECTION, 0, 1, 0, 0, 1, 1, 1);
     WORDS(&t, TAPE_READY, 0);
     status = play(&p, &t, &e);
@@ -488,7 +432,7 @@ static ingle_status everything(void *user, const ingle_allocator *a)
         status = p.wait(p.user, 0, NULL, &e);
         CHECK_MSG(status == INGLE_ERR_DEVICE || status == INGLE_ERR_MEMORY, "%s", e.text);
         WORDS(&t, TAPE_RUN, 0, 1, TAPE_STAMP, 2);
-        read_from(&t, 0, got, BYTES, 1);
+        hand_read(&t, 0, 0, got, BYTES, 1);
         status = play(&p, &t, &e);
     }
     if (status == INGLE_OK)
@@ -524,8 +468,8 @@ static void memory_runs_out(void)
     ingle_status status = INGLE_OK;
     uint32_t n = 0;
     for (; status == INGLE_OK && n < MOST; n++) {
-        buffer(&t, n, p.limits.max_binding, "fills");
-        write_to(&t, n, zeros, sizeof zeros);
+        hand_buffer(&t, n, p.limits.max_binding, "fills");
+        hand_write(&t, n, 0, zeros, sizeof zeros);
         WORDS(&t, TAPE_SUBMIT);
         status = play(&p, &t, &e);
     }
@@ -534,7 +478,7 @@ static void memory_runs_out(void)
     for (uint32_t i = 0; i + 1 < n; i++)
         WORDS(&t, TAPE_FREE, i);
     PLAY(p, t);
-    buffer(&t, 0, p.limits.max_binding, "fits again");
+    hand_buffer(&t, 0, p.limits.max_binding, "fits again");
     PLAY(p, t);
     finish(&p, &t);
 }
@@ -565,19 +509,19 @@ static void ten_thousand_dispatches(void)
     prepare(&p, &t);
     float got[N];
     static float zeros[N];
-    write_to(&t, 0, zeros, BYTES);
+    hand_write(&t, 0, 0, zeros, BYTES);
     WORDS(&t, TAPE_SECTION, 0, EACH);
     for (uint32_t i = 0; i < EACH; i++)
         WORDS(&t, i % 2, i % 2, 1, 1, 1);
     WORDS(&t, TAPE_RUN, 0, 1);
-    read_from(&t, 0, got, BYTES, 0);
+    hand_read(&t, 0, 0, got, BYTES, 0);
     PLAY(p, t);
     WAIT(p, 0, NULL);
     WORDS(&t, TAPE_RUN, 0, TIMES);
     const double start = host_now_ms();
     PLAY(p, t);
     const double recorded = host_now_ms();
-    read_from(&t, 0, got, BYTES, 1);
+    hand_read(&t, 0, 0, got, BYTES, 1);
     PLAY(p, t);
     const double submitted = host_now_ms();
     WAIT(p, 1, NULL);

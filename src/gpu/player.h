@@ -41,7 +41,7 @@ typedef struct gpu_player {
 /* Carries out nothing. Checks every tape it gets against `limits`: numbers, states, ranges,
  * alignments, overlaps of what a dispatch writes with what it reads, grids. A fault is ERR_INTERNAL
  * and names command and object. Counts what a device would have done. Buffers have no memory: READ
- * gives zeros. */
+ * gives zeros, STAMP 0. limits NULL: what every WebGPU device has. */
 typedef struct {
     uint64_t buffers, buffer_bytes, most_bytes; // alive; bytes alive; most bytes ever alive
     uint64_t pipelines, groups, dispatches, passes, submits, written, read;

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "gpu/dawn.h"
+#include "gpu/tape_read.h"
 
 enum { STAMPS = 64, STAMP_STRIDE = 256, STAGING_LEAST = 4096 };
 
@@ -32,7 +33,7 @@ typedef struct {
     uint32_t layout;
     pipeline_state state;
     bool told; // that it failed
-    char label[32];
+    char label[TAPE_LABEL];
     char *fault; // NULL = Dawn said nothing
 } native_pipeline;
 
@@ -73,24 +74,17 @@ typedef struct {
     uint64_t bytes;
 } native_ticket;
 
-/* A growing array of what a tape numbers. */
-#define LIST(type) \
-    struct {       \
-        type *items; \
-        size_t n, capacity; \
-    }
-
 typedef struct {
     dawn d;
     gpu_limits limits;
     ingle_allocator allocator;
-    LIST(native_buffer) buffers;
-    LIST(native_layout) layouts;
-    LIST(native_pipeline) pipelines;
-    LIST(native_group) groups;
-    LIST(native_section) sections;
-    LIST(native_staging) staging;
-    LIST(native_ticket) tickets; // not yet answered
+    TAPE_LIST(native_buffer) buffers;
+    TAPE_LIST(native_layout) layouts;
+    TAPE_LIST(native_pipeline) pipelines;
+    TAPE_LIST(native_group) groups;
+    TAPE_LIST(native_section) sections;
+    TAPE_LIST(native_staging) staging;
+    TAPE_LIST(native_ticket) tickets; // not yet answered
     dawn_encoder encoder;        // NULL = nothing is recorded
     dawn_pass pass;              // NULL = none is open
     dawn_pipeline pass_pipeline; // what the pass has set
@@ -112,30 +106,11 @@ static ingle_status wrong(ingle_error *err, const char *what, uint32_t number)
     return error_set(err, INGLE_ERR_INTERNAL, "tape: %s %u", what, number);
 }
 
-/* Makes room for one more item of a list; false without memory. */
-#define GROW(p, list)                                                                                            \
-    (((p)->grown = mem_grow(&(p)->allocator, (list).items, (list).n, &(list).capacity, sizeof *(list).items)) && \
-     ((list).items = (p)->grown, true))
-
-static uint64_t word64(const uint32_t *w)
-{
-    return w[0] | (uint64_t)w[1] << 32;
-}
-
-static void *address(const uint32_t *w)
-{
-    return (void *)(uintptr_t)word64(w);
-}
+#define GROW(p, list) TAPE_GROW(&(p)->allocator, list, (p)->grown)
 
 static dawn_text text_at(const uint32_t *w)
 {
-    return (dawn_text){address(w), w[2]};
-}
-
-static const char *label_of(char out[32], dawn_text label)
-{
-    dawn_copy_text(out, 32, label);
-    return out;
+    return (dawn_text){tape_address(w), w[2]};
 }
 
 static dawn_buffer buffer_of(const native *p, uint32_t number)
@@ -235,9 +210,9 @@ static void drop_buffer(native *p, dawn_buffer b)
 static ingle_status play_buffer(native *p, const uint32_t *w, ingle_error *err)
 {
     const uint32_t number = w[0];
-    const uint64_t bytes = word64(w + 1);
-    char label[32];
-    label_of(label, text_at(w + 3));
+    const uint64_t bytes = tape_u64(w + 1);
+    char label[TAPE_LABEL];
+    tape_label(label, w + 3);
     if (number > p->buffers.n || buffer_of(p, number))
         return wrong(err, "BUFFER is out of order or there already:", number);
     if (bytes > p->limits.max_buffer)
@@ -293,7 +268,7 @@ static ingle_status play_write(native *p, const uint32_t *w, ingle_error *err)
     if (!handle)
         return wrong(err, "WRITE to no buffer", w[0]);
     end_pass(p);
-    p->d.call.QueueWriteBuffer(p->d.queue, handle, word64(w + 1), address(w + 3), w[5]);
+    p->d.call.QueueWriteBuffer(p->d.queue, handle, tape_u64(w + 1), tape_address(w + 3), w[5]);
     return INGLE_OK;
 }
 
@@ -303,7 +278,7 @@ static ingle_status play_copy(native *p, const uint32_t *w, ingle_error *err)
     if (!from || !to)
         return wrong(err, "COPY with no buffer", from ? w[3] : w[0]);
     end_pass(p);
-    p->d.call.CommandEncoderCopyBufferToBuffer(encoder(p), from, word64(w + 1), to, word64(w + 4), word64(w + 6));
+    p->d.call.CommandEncoderCopyBufferToBuffer(encoder(p), from, tape_u64(w + 1), to, tape_u64(w + 4), tape_u64(w + 6));
     return INGLE_OK;
 }
 
@@ -393,7 +368,7 @@ static ingle_status play_pipeline(native *p, const uint32_t *w, ingle_error *err
     if (layout == p->layouts.n || !GROW(p, p->pipelines))
         return no_memory(err);
     p->pipelines.items[p->pipelines.n++] = (native_pipeline){.layout = (uint32_t)layout};
-    label_of(p->pipelines.items[number].label, text_at(w + 6));
+    tape_label(p->pipelines.items[number].label, w + 6);
     return compile(p, number, text_at(w + 1), text_at(w + 6), err);
 }
 
@@ -410,8 +385,8 @@ static ingle_status play_group(native *p, const uint32_t *w, ingle_error *err)
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t *b = w + 3 + i * TAPE_GROUP_WORDS;
         g.buffers[i] = b[0];
-        entries[i] = (dawn_group_entry){.binding = i, .buffer = buffer_of(p, b[0]), .offset = word64(b + 1),
-                                        .bytes = word64(b + 3)};
+        entries[i] = (dawn_group_entry){.binding = i, .buffer = buffer_of(p, b[0]), .offset = tape_u64(b + 1),
+                                        .bytes = tape_u64(b + 3)};
         if (!entries[i].buffer)
             return wrong(err, "GROUP binds no buffer:", number);
         if (entries[i].bytes > p->limits.max_binding)
@@ -572,11 +547,11 @@ static ingle_status play_read(native *p, const uint32_t *w, ingle_error *err)
         return wrong(err, "READ of no buffer", w[0]);
     end_pass(p);
     const ingle_status status =
-        new_ticket(p, (native_ticket){.ticket = w[6], .kind = TICKET_READ, .to = address(w + 3), .bytes = w[5]}, err);
+        new_ticket(p, (native_ticket){.ticket = w[6], .kind = TICKET_READ, .to = tape_address(w + 3), .bytes = w[5]}, err);
     if (status != INGLE_OK)
         return status;
     const native_staging *s = &p->staging.items[p->tickets.items[p->tickets.n - 1].staging];
-    p->d.call.CommandEncoderCopyBufferToBuffer(encoder(p), from, word64(w + 1), s->handle, 0, w[5]);
+    p->d.call.CommandEncoderCopyBufferToBuffer(encoder(p), from, tape_u64(w + 1), s->handle, 0, w[5]);
     submit(p);
     return INGLE_OK;
 }
