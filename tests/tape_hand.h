@@ -25,7 +25,8 @@ static inline void hand_buffer(tape *t, uint32_t number, uint64_t bytes, const c
     hand_text(t, label);
 }
 
-static inline void hand_pipeline(tape *t, uint32_t number, const char *code, uint32_t n, uint32_t writes, const char *label)
+static inline void hand_pipeline(tape *t, uint32_t number, const char *code, uint32_t n, uint32_t writes,
+                                 const char *label)
 {
     WORDS(t, TAPE_PIPELINE, number);
     hand_text(t, code);

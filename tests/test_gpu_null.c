@@ -273,7 +273,8 @@ static void each_fault(void)
         prepare(&p, &t);
         faults[i].plant(&t);
         CHECK_MSG(play(&p, &t, &e) == INGLE_ERR_INTERNAL, "%s", faults[i].name);
-        CHECK_MSG(strstr(e.text, faults[i].command) && strstr(e.text, faults[i].object), "%s: %s", faults[i].name, e.text);
+        CHECK_MSG(strstr(e.text, faults[i].command) && strstr(e.text, faults[i].object), "%s: %s", faults[i].name,
+                  e.text);
         p.close(p.user);
         tape_free(&t);
     }

@@ -113,7 +113,8 @@ static void limits(void)
 static void options_forbid(void)
 {
     gpu_player p;
-    const gpu_native_options none = {.no_f16 = true, .no_subgroups = true, .max_buffer = 64 << 20, .max_binding = 1 << 20};
+    const gpu_native_options none = {
+        .no_f16 = true, .no_subgroups = true, .max_buffer = 64 << 20, .max_binding = 1 << 20};
     OPEN(p, &none);
     CHECK(!p.limits.f16 && !p.limits.subgroup_max);
     CHECK(p.limits.max_buffer == 64 << 20 && p.limits.max_binding == 1 << 20);
@@ -210,6 +211,39 @@ static void write_order(void)
     finish(&p, &t);
 }
 
+/* More than is written ahead of the GPU; a pass that is recorded stays as it was. */
+static void large_writes(void)
+{
+    enum { WORDS_EACH = 4 << 20, BUFFERS = 5 }; // 16 MiB each
+    gpu_player p;
+    OPEN(p, NULL);
+    prepare(&p, &t);
+    uint32_t *numbers = malloc(WORDS_EACH * 4), got[BUFFERS][2];
+    ingle_error e = {0};
+    WORDS(&t, TAPE_DISPATCH, 1, 1, (N + 63) / 64, 1, 1);
+    for (uint32_t i = 0; i < BUFFERS; i++) {
+        hand_buffer(&t, 2 + i, WORDS_EACH * 4, "large");
+        for (uint32_t k = 0; k < WORDS_EACH; k++)
+            numbers[k] = i * WORDS_EACH + k;
+        hand_write(&t, 2 + i, 0, numbers, WORDS_EACH * 4);
+        CHECK_MSG(play(&p, &t, &e) == INGLE_OK, "%s", e.text); // numbers are another's from here on
+    }
+    float sums[N];
+    for (uint32_t i = 0; i < BUFFERS; i++) {
+        hand_read(&t, 2 + i, 0, &got[i][0], 4, 2 * i);
+        hand_read(&t, 2 + i, WORDS_EACH * 4 - 4, &got[i][1], 4, 2 * i + 1);
+    }
+    hand_read(&t, 1, 0, sums, BYTES, 2 * BUFFERS);
+    PLAY(p, t);
+    for (uint32_t ticket = 0; ticket <= 2 * BUFFERS; ticket++)
+        WAIT(p, ticket, NULL);
+    for (uint32_t i = 0; i < BUFFERS; i++)
+        CHECK(got[i][0] == i * WORDS_EACH && got[i][1] == (i + 1) * WORDS_EACH - 1);
+    CHECK(holds(sums, 1));
+    free(numbers);
+    finish(&p, &t);
+}
+
 /* More read-backs under way than any ring holds, answered last first. */
 static void many_reads(void)
 {
@@ -279,7 +313,8 @@ static void stamps(void)
     for (uint32_t i = 0; i < STAMPS; i++) {
         WAIT(p, i, &when[i]);
         if (p.limits.timestamps)
-            CHECK_MSG(when[i] >= before && when[i] > 0, "%llu then %llu", (unsigned long long)before, (unsigned long long)when[i]);
+            CHECK_MSG(when[i] >= before && when[i] > 0, "%llu then %llu", (unsigned long long)before,
+                      (unsigned long long)when[i]);
         else
             CHECK(when[i] == 0);
         before = when[i];
@@ -362,9 +397,20 @@ static void too_large(void)
 static void wrong_tapes(void)
 {
     static const uint32_t tapes[][8] = {
-        {TAPE_END}, {TAPE_COMMAND_COUNT}, {TAPE_FREE, 7}, {TAPE_DISPATCH, 9, 0, 1, 1, 1}, {TAPE_DISPATCH, 0, 9, 1, 1, 1},
-        {TAPE_RUN, 5, 1}, {TAPE_WRITE, 8, 0, 0, 0, 0, 4}, {TAPE_READ, 8, 0, 0, 0, 0, 4, 3}, {TAPE_BUFFER, 1, 256, 0, 0, 0, 0},
-        {TAPE_BUFFER, 3, 256, 0, 0, 0, 0}, {TAPE_PIPELINE, 0}, {TAPE_GROUP, 2, 7, 0}, {TAPE_GROUP, 3, 0, 0}, {TAPE_SECTION, 2, 0},
+        {TAPE_END},
+        {TAPE_COMMAND_COUNT},
+        {TAPE_FREE, 7},
+        {TAPE_DISPATCH, 9, 0, 1, 1, 1},
+        {TAPE_DISPATCH, 0, 9, 1, 1, 1},
+        {TAPE_RUN, 5, 1},
+        {TAPE_WRITE, 8, 0, 0, 0, 0, 4},
+        {TAPE_READ, 8, 0, 0, 0, 0, 4, 3},
+        {TAPE_BUFFER, 1, 256, 0, 0, 0, 0},
+        {TAPE_BUFFER, 3, 256, 0, 0, 0, 0},
+        {TAPE_PIPELINE, 0},
+        {TAPE_GROUP, 2, 7, 0},
+        {TAPE_GROUP, 3, 0, 0},
+        {TAPE_SECTION, 2, 0},
     };
     static const size_t lengths[] = {1, 1, 2, 6, 6, 3, 7, 8, 7, 7, 10, 4, 4, 3};
     gpu_player p;
@@ -532,7 +578,6 @@ static void ten_thousand_dispatches(void)
     finish(&p, &t);
 }
 
-TESTS(T(limits) T(options_forbid) T(unknown_adapter) T(doubles) T(sections) T(write_order) T(many_reads)
-      T(numbers_used_again) T(stamps) T(wrong_code) T(refused_calls) T(too_large) T(wrong_tapes)
-      T(lost_device) T(every_allocation) T(memory_runs_out) T(listed)
-           T(ten_thousand_dispatches))
+TESTS(T(limits) T(options_forbid) T(unknown_adapter) T(doubles) T(sections) T(write_order) T(large_writes)
+      T(many_reads) T(numbers_used_again) T(stamps) T(wrong_code) T(refused_calls) T(too_large) T(wrong_tapes)
+      T(lost_device) T(every_allocation) T(memory_runs_out) T(listed) T(ten_thousand_dispatches))

@@ -80,7 +80,11 @@ static void every_command(void)
 static void no_tape(void)
 {
     static const uint32_t broken[][4] = {
-        {TAPE_SUBMIT, TAPE_END}, {TAPE_SUBMIT, TAPE_COMMAND_COUNT}, {TAPE_SUBMIT, TAPE_RUN, 1}, {TAPE_SUBMIT, TAPE_SECTION, 0, 99}};
+        {TAPE_SUBMIT, TAPE_END},
+        {TAPE_SUBMIT, TAPE_COMMAND_COUNT},
+        {TAPE_SUBMIT, TAPE_RUN, 1},
+        {TAPE_SUBMIT, TAPE_SECTION, 0, 99},
+    };
     static const size_t lengths[] = {2, 2, 3, 4};
     for (size_t i = 0; i < 4; i++) {
         ingle_text out = {0};

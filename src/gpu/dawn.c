@@ -281,7 +281,8 @@ static bool list_adapter(dawn *d, ingle_text *out, gpu_limits *l)
         snprintf(subgroups, sizeof subgroups, ", subgroups of %u to %u", l->subgroup_min, l->subgroup_max);
     snprintf(line, sizeof line, "%s: buffers of %llu MiB, bindings of %llu MiB%s%s%s%s\n", l->name,
              (unsigned long long)l->max_buffer >> 20, (unsigned long long)l->max_binding >> 20, subgroups,
-             l->f16 ? ", f16" : "", l->packed_dot ? ", packed int8 products" : "", l->timestamps ? ", timestamps" : "");
+             l->f16 ? ", f16" : "", l->packed_dot ? ", packed int8 products" : "",
+             l->timestamps ? ", timestamps" : "");
     return text_add_str(out, str_of(line));
 }
 

@@ -11,7 +11,7 @@
 #include "gpu/dawn.h"
 #include "gpu/tape_read.h"
 
-enum { STAMPS = 64, STAMP_STRIDE = 256, STAGING_LEAST = 4096 };
+enum { STAMPS = 64, STAMP_STRIDE = 256, STAGING_LEAST = 4096, WRITES_AHEAD = 32 << 20 };
 
 typedef struct {
     dawn_buffer handle; // NULL = free
@@ -92,6 +92,7 @@ typedef struct {
     dawn_query_set queries;
     dawn_buffer stamps; // resolved, STAMP_STRIDE bytes each
     uint32_t n_stamps;  // in the encoder
+    uint64_t written;   // bytes since the GPU was last waited for
     char map_text[160]; // why mapping failed
     void *grown;        // GROW's
 } native;
@@ -262,13 +263,26 @@ static ingle_status play_free(native *p, const uint32_t *w, ingle_error *err)
     return INGLE_OK;
 }
 
+static void on_done(uint32_t status, void *user1, void *user2)
+{
+    (void)status, (void)user1, (void)user2;
+}
+
+/* Dawn keeps a copy of what is written until the GPU has taken it. A model's weights would all lie there,
+ * so the GPU is waited for now and then. */
 static ingle_status play_write(native *p, const uint32_t *w, ingle_error *err)
 {
+    static const dawn_callback done = {NULL, DAWN_WAIT_ANY_ONLY, (host_function *)on_done, NULL, NULL};
     const dawn_buffer handle = buffer_of(p, w[0]);
     if (!handle)
         return wrong(err, "WRITE to no buffer", w[0]);
     end_pass(p);
     p->d.call.QueueWriteBuffer(p->d.queue, handle, tape_u64(w + 1), tape_address(w + 3), w[5]);
+    p->written += w[5];
+    if (p->written < WRITES_AHEAD)
+        return INGLE_OK;
+    dawn_wait(&p->d, p->d.call.QueueOnSubmittedWorkDone(p->d.queue, done));
+    p->written = 0;
     return INGLE_OK;
 }
 
@@ -390,8 +404,9 @@ static ingle_status play_group(native *p, const uint32_t *w, ingle_error *err)
         if (!entries[i].buffer)
             return wrong(err, "GROUP binds no buffer:", number);
         if (entries[i].bytes > p->limits.max_binding)
-            return error_set(err, INGLE_ERR_DEVICE, "kernel %s: %llu bytes in binding %u; this GPU binds %llu", pl->label,
-                             (unsigned long long)entries[i].bytes, i, (unsigned long long)p->limits.max_binding);
+            return error_set(err, INGLE_ERR_DEVICE, "kernel %s: %llu bytes in binding %u; this GPU binds %llu",
+                             pl->label, (unsigned long long)entries[i].bytes, i,
+                             (unsigned long long)p->limits.max_binding);
     }
     if (!GROW(p, p->groups))
         return no_memory(err);
@@ -483,9 +498,9 @@ static ingle_status play_run(native *p, const uint32_t *w, ingle_error *err)
 
 /* ---- answers -------------------------------------------------------------------------------------- */
 
-/* A staging buffer for bytes, the smallest that is idle and large enough; else an idle one's place or a
- * new place gets one. UINT32_MAX without memory; err says so. */
-static uint32_t take_staging(native *p, uint64_t bytes, ingle_error *err)
+/* The smallest idle staging buffer for bytes; if none is large enough, another idle one; p->staging.n if
+ * all are busy. */
+static size_t find_staging(const native *p, uint64_t bytes)
 {
     size_t best = p->staging.n, idle = p->staging.n;
     for (size_t i = 0; i < p->staging.n; i++) {
@@ -496,30 +511,42 @@ static uint32_t take_staging(native *p, uint64_t bytes, ingle_error *err)
         if (s->bytes >= bytes && (best == p->staging.n || s->bytes < p->staging.items[best].bytes))
             best = i;
     }
-    if (best == p->staging.n) {
-        best = idle;
-        if (best == p->staging.n && !GROW(p, p->staging)) {
-            no_memory(err);
-            return UINT32_MAX;
-        }
-        if (best == p->staging.n)
-            p->staging.items[p->staging.n++] = (native_staging){0};
-        native_staging *s = &p->staging.items[best];
+    return best < p->staging.n ? best : idle;
+}
+
+static ingle_status enlarge_staging(native *p, native_staging *s, uint64_t bytes, ingle_error *err)
+{
+    uint64_t size = STAGING_LEAST;
+    while (size < bytes)
+        size *= 2;
+    drop_buffer(p, s->handle);
+    *s = (native_staging){.bytes = size};
+    s->handle = create_buffer(p, size, DAWN_USE_MAP_READ | DAWN_USE_COPY_TO, (dawn_text){"read-back", 9});
+    const ingle_status status = dawn_check(&p->d, "read-back", NULL, err);
+    if (status != INGLE_OK) {
         drop_buffer(p, s->handle);
-        uint64_t size = STAGING_LEAST;
-        while (size < bytes)
-            size *= 2;
-        *s = (native_staging){.bytes = size};
-        s->handle = create_buffer(p, size, DAWN_USE_MAP_READ | DAWN_USE_COPY_TO, (dawn_text){"read-back", 9});
-        if (dawn_check(&p->d, "read-back", NULL, err) != INGLE_OK) {
-            drop_buffer(p, s->handle);
-            *s = (native_staging){0};
-            return UINT32_MAX;
-        }
+        *s = (native_staging){0};
     }
-    p->staging.items[best].busy = true;
-    p->staging.items[best].mapped = false;
-    return (uint32_t)best;
+    return status;
+}
+
+static ingle_status take_staging(native *p, uint64_t bytes, uint32_t *taken, ingle_error *err)
+{
+    const size_t i = find_staging(p, bytes);
+    if (i == p->staging.n && !GROW(p, p->staging))
+        return no_memory(err);
+    if (i == p->staging.n)
+        p->staging.items[p->staging.n++] = (native_staging){0};
+    native_staging *s = &p->staging.items[i];
+    if (s->bytes < bytes) {
+        const ingle_status status = enlarge_staging(p, s, bytes, err);
+        if (status != INGLE_OK)
+            return status;
+    }
+    s->busy = true;
+    s->mapped = false;
+    *taken = (uint32_t)i;
+    return INGLE_OK;
 }
 
 /* Room for one more answer; a ticket that is still open is not given twice. */
@@ -530,14 +557,11 @@ static ingle_status new_ticket(native *p, native_ticket t, ingle_error *err)
             return wrong(err, "not yet answered, but given again: ticket", t.ticket);
     if (!GROW(p, p->tickets))
         return no_memory(err);
-    if (t.kind == TICKET_READ || t.kind == TICKET_STAMP) {
-        ingle_error e = {0};
-        t.staging = take_staging(p, t.bytes, &e);
-        if (t.staging == UINT32_MAX)
-            return error_set(err, e.status, "%s", e.text);
-    }
-    p->tickets.items[p->tickets.n++] = t;
-    return INGLE_OK;
+    const bool reads = t.kind == TICKET_READ || t.kind == TICKET_STAMP;
+    const ingle_status status = reads ? take_staging(p, t.bytes, &t.staging, err) : INGLE_OK;
+    if (status == INGLE_OK)
+        p->tickets.items[p->tickets.n++] = t;
+    return status;
 }
 
 static ingle_status play_read(native *p, const uint32_t *w, ingle_error *err)
@@ -546,8 +570,8 @@ static ingle_status play_read(native *p, const uint32_t *w, ingle_error *err)
     if (!from)
         return wrong(err, "READ of no buffer", w[0]);
     end_pass(p);
-    const ingle_status status =
-        new_ticket(p, (native_ticket){.ticket = w[6], .kind = TICKET_READ, .to = tape_address(w + 3), .bytes = w[5]}, err);
+    const native_ticket t = {.ticket = w[6], .kind = TICKET_READ, .to = tape_address(w + 3), .bytes = w[5]};
+    const ingle_status status = new_ticket(p, t, err);
     if (status != INGLE_OK)
         return status;
     const native_staging *s = &p->staging.items[p->tickets.items[p->tickets.n - 1].staging];
@@ -558,7 +582,8 @@ static ingle_status play_read(native *p, const uint32_t *w, ingle_error *err)
 
 static ingle_status play_ready(native *p, const uint32_t *w, ingle_error *err)
 {
-    return new_ticket(p, (native_ticket){.ticket = w[0], .kind = TICKET_READY, .n = (uint32_t)p->pipelines.n}, err);
+    const native_ticket t = {.ticket = w[0], .kind = TICKET_READY, .n = (uint32_t)p->pipelines.n};
+    return new_ticket(p, t, err);
 }
 
 static ingle_status open_stamps(native *p, ingle_error *err)

@@ -200,7 +200,8 @@ ingle_status tape_print(tape_printer *p, ingle_text *out, const uint32_t *words,
     for (size_t at = 0, size; at < n && !p->failed; at += size) {
         size = tape_command_words(words + at, n - at);
         if (size == 0)
-            return error_set(err, INGLE_ERR_INTERNAL, "word %zu of %zu is %u: no command, or cut short", at, n, words[at]);
+            return error_set(err, INGLE_ERR_INTERNAL, "word %zu of %zu is %u: no command, or cut short", at, n,
+                             words[at]);
         remember(p, words + at);
         add_command(p, words + at, size);
     }
