@@ -97,6 +97,10 @@ static void allowed(void)
     WORDS(&t, TAPE_DISPATCH, 2, 2, 65535, 1, 1);
     hand_write(&t, 1, 0, memory, BYTES); // not in the pass
     CHECK_MSG(play(&p, &t, &e) == INGLE_OK, "%s", e.text);
+    const uint64_t before = gpu_null_get_counts(&p)->dispatches;
+    WORDS(&t, TAPE_SECTION, 0, 1, 0, 0, 4, 1, 1, TAPE_RUN, 0, 3); // in the place of two
+    CHECK_MSG(play(&p, &t, &e) == INGLE_OK, "%s", e.text);
+    CHECK(gpu_null_get_counts(&p)->dispatches == before + 3);
     p.close(p.user);
     tape_free(&t);
 }

@@ -186,6 +186,11 @@ static void sections(void)
     for (uint32_t i = 0; i < 3; i++)
         WAIT(p, i, NULL);
     CHECK(holds(numbers, 16) && holds(sums, 2 + 4 + 8 + 16) && holds(copied, 2 + 4 + 8));
+    WORDS(&t, TAPE_SECTION, 0, 1, 0, 0, grid, 1, 1, TAPE_RUN, 0, 2); // another in its place
+    hand_read(&t, 0, 0, numbers, BYTES, 3);
+    PLAY(p, t);
+    WAIT(p, 3, NULL);
+    CHECK(holds(numbers, 64));
     finish(&p, &t);
 }
 

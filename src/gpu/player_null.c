@@ -366,21 +366,26 @@ static ingle_status check_dispatch(null_player *p, const uint32_t *w, ingle_erro
 
 static ingle_status check_section(null_player *p, const uint32_t *w, ingle_error *err)
 {
-    const uint32_t n = w[1];
-    if (w[0] != p->sections.n)
-        return fault(err, "SECTION %u is out of order", w[0]);
+    const uint32_t number = w[0], n = w[1];
+    if (number > p->sections.n)
+        return fault(err, "SECTION %u is out of order", number);
     null_dispatch *dispatches = mem_zero(&p->allocator, n ? n : 1, sizeof *dispatches);
-    ingle_status status = dispatches && GROW(p, p->sections) ? INGLE_OK : no_memory(err);
+    const bool room = dispatches && (number < p->sections.n || GROW(p, p->sections));
+    ingle_status status = room ? INGLE_OK : no_memory(err);
     for (uint32_t i = 0; i < n && status == INGLE_OK; i++) {
         const uint32_t *d = w + 2 + (size_t)i * TAPE_SECTION_WORDS;
         status = check_dispatch_words(p, "SECTION", d, err);
         dispatches[i] = (null_dispatch){d[0], d[1]};
     }
-    if (status == INGLE_OK)
-        p->sections.items[p->sections.n++] = (null_section){dispatches, n};
-    else
+    if (status != INGLE_OK) {
         mem_free(&p->allocator, dispatches);
-    return status;
+        return status;
+    }
+    if (number == p->sections.n)
+        p->sections.items[p->sections.n++] = (null_section){0};
+    mem_free(&p->allocator, p->sections.items[number].dispatches);
+    p->sections.items[number] = (null_section){dispatches, n};
+    return INGLE_OK;
 }
 
 static ingle_status check_run(null_player *p, const uint32_t *w, ingle_error *err)
