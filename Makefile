@@ -284,6 +284,13 @@ arm-tools:                 ## installs gcc for 64-bit Arm and qemu's user mode (
 	@sh tools/install_arm.sh
 .PHONY: test-arm arm-programs arm-tools
 
+# ---- the GPU ------------------------------------------------------------------------------------
+# Tests of the native GPU player find Dawn's library by INGLE_DAWN or where gpu-tools puts it; without it
+# they skip themselves.
+gpu-tools:                 ## installs software Vulkan and, into build/gpu, Dawn, for tests (Debian, Ubuntu)
+	@sh tools/install_gpu.sh
+.PHONY: gpu-tools
+
 # ---- the web ------------------------------------------------------------------------------------
 # The npm package (js/dist), the page (app/dist) and their tests, in Node and in headless Chromium.
 PORT ?= 8080
