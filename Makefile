@@ -8,7 +8,7 @@ PREFIX  ?= /usr/local
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 # -ffp-contract=off: a*b+c rounds the same on every compiler, so recorded texts hold everywhere.
 FLAGS    = -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -pthread -MMD -MP $(CFLAGS) $(SAN)
-LIBS    := -lm -pthread
+LIBS    := -lm -pthread -ldl
 # Each flavour (native, sanitized, covered, strict) has a folder of its own and leaves the others be.
 B       ?= build/native
 # V=1 shows the commands in full.
@@ -185,7 +185,7 @@ WASM_OPT     ?= -Oz
 # The kernels. -O3 is larger and no faster, and so is -O2 for what calls and feeds them.
 WASM_HOT_OPT ?= -O2
 WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float)
-WASM_SRC     := $(filter-out src/host/host_posix.c src/gpu/player_native.c,$(LIB_SRC)) \
+WASM_SRC     := $(filter-out src/host/host_posix.c src/gpu/player_native.c src/gpu/dawn.c,$(LIB_SRC)) \
                 src/host/host_wasm.c $(wildcard src/gpu/player_wasm.c src/wasm/*.c)
 WASM_FLAGS    = --target=wasm32-wasi --sysroot=$(WASM_SYSROOT) -isystem $(WASM_SYSROOT)/include/wasm32-wasi \
                 -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -ffp-contract=off -fno-math-errno -fvisibility=hidden \

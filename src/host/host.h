@@ -24,6 +24,15 @@ void host_large_pages(void *block, size_t bytes);
 /* Asks the system for the use of AMX tiles, which it gives to those who ask; true if it does. */
 bool host_allow_tiles(void);
 
+/* A shared library of the system's, opened at run time. NULL where there is none of that name; err
+ * (may be NULL) says why. A symbol is cast to its own type by who asked for it; NULL = not there. */
+typedef struct host_library host_library;
+typedef void host_function(void);
+
+host_library *host_library_open(const char *path, ingle_error *err); // ERR_IO
+host_function *host_library_symbol(host_library *l, const char *name);
+void host_library_close(host_library *l); // NULL is a no-op
+
 /* Threads. start returns NULL when the system gives none; the caller goes on with fewer. */
 typedef struct host_thread host_thread;
 

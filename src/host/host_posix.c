@@ -1,6 +1,7 @@
 /* The host contract over POSIX and, where Linux has better, Linux. */
 #include "host/host.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -95,6 +96,33 @@ bool host_allow_tiles(void)
 #else
     return false;
 #endif
+}
+
+/* ---- libraries ---------------------------------------------------------------------------- */
+
+host_library *host_library_open(const char *path, ingle_error *err)
+{
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!handle) {
+        const char *why = dlerror(); // names the library
+        error_set(err, INGLE_ERR_IO, "%.220s", why ? why : path);
+    }
+    return handle;
+}
+
+/* POSIX has both kinds of pointers look the same, C does not: the bytes are copied. */
+host_function *host_library_symbol(host_library *l, const char *name)
+{
+    void *symbol = dlsym(l, name);
+    host_function *function;
+    memcpy(&function, &symbol, sizeof function);
+    return function;
+}
+
+void host_library_close(host_library *l)
+{
+    if (l)
+        dlclose(l);
 }
 
 /* ---- threads ------------------------------------------------------------------------------ */

@@ -38,6 +38,23 @@ void host_large_pages(void *block, size_t bytes)
     (void)block, (void)bytes;
 }
 
+host_library *host_library_open(const char *path, ingle_error *err)
+{
+    error_set(err, INGLE_ERR_IO, "%.150s: there are no libraries here", path);
+    return NULL;
+}
+
+host_function *host_library_symbol(host_library *l, const char *name)
+{
+    (void)l, (void)name;
+    return NULL;
+}
+
+void host_library_close(host_library *l)
+{
+    (void)l;
+}
+
 void host_wasm_log(const char *text, size_t n)
 {
     host_import_log(text, n);

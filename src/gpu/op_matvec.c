@@ -1,0 +1,116 @@
+#include "gpu/op_matvec.h"
+
+/* Int8 activations where the format has integers; 36 bytes a block of 32, floats 128. */
+static bool multiplies_int8(const recorder *r, const gpu_planes *p)
+{
+    return r->modes.dot_int8 && p->integers;
+}
+
+static uint32_t reduction_bytes(const recorder *r, const matvec_shape *s)
+{
+    return 4 * s->threads * (r->modes.subgroup ? 1 : s->rows);
+}
+
+static bool fits(const recorder *r, const gpu_matrix_part *w, const matvec_shape *s)
+{
+    const uint64_t staged = (uint64_t)w->planes.n_blocks * (multiplies_int8(r, &w->planes) ? 40 : 128);
+    return staged + reduction_bytes(r, s) <= r->player->limits.max_workgroup_memory;
+}
+
+matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, matvec_epilogue epilogue)
+{
+    const uint32_t n_blocks = w->planes.n_blocks;
+    matvec_shape s = {256, n_blocks >= 128 ? 32 : 16, n_blocks >= 128 ? 1 : 2, 4};
+    if (epilogue == MATVEC_GATE_SILU || epilogue == MATVEC_GATE_GELU || epilogue == MATVEC_QKV)
+        s.rows = 2;
+    if (s.threads > r->player->limits.max_workgroup_threads)
+        s.threads = r->player->limits.max_workgroup_threads;
+    if (r->modes.subgroup && s.per_row > r->modes.subgroup)
+        s.per_row = r->modes.subgroup;
+    while (s.per_row > 1 && s.per_row / 2 >= n_blocks)
+        s.per_row /= 2;
+    const uint32_t a_thread = (n_blocks + s.per_row - 1) / s.per_row;
+    s.ahead = a_thread < s.ahead ? a_thread : s.ahead;
+    return s;
+}
+
+bool matvec_takes_norm(const recorder *r, const gpu_matrix *w)
+{
+    const matvec_shape s = matvec_usual_shape(r, &w->parts[0], MATVEC_QKV);
+    return fits(r, &w->parts[0], &s);
+}
+
+static void add_epilogue(shader *s, const matvec_op *op)
+{
+    static const char *const names[] = {"epilogue_store", "epilogue_add", "epilogue_gate", "epilogue_gate",
+                                        "epilogue_qkv"};
+    shader_part(s, names[op->epilogue]);
+    shader_part(s, op->bias.bytes ? "bias_add" : "bias_none");
+    if (op->epilogue == MATVEC_GATE_SILU)
+        shader_part(s, "gate_silu");
+    if (op->epilogue == MATVEC_GATE_GELU)
+        shader_part(s, "gate_gelu");
+    if (op->epilogue != MATVEC_QKV)
+        return;
+    shader_u32(s, "N_HEADS", op->n_heads);
+    shader_u32(s, "N_KV_HEADS", op->n_kv_heads);
+    shader_u32(s, "D_HEAD", op->d_head);
+    shader_u32(s, "N_PAIRS", op->n_rot / 2);
+    shader_u32(s, "N_CTX", op->n_ctx);
+    shader_part(s, "state");
+    shader_part(s, "kv_write_f16");
+}
+
+static void write_kernel(shader *s, const recorder *r, const matvec_op *op, const gpu_matrix_part *w,
+                         const matvec_shape *shape)
+{
+    const gpu_planes *p = &w->planes;
+    const bool int8 = multiplies_int8(r, p), staged = fits(r, w, shape);
+    shader_init(s, &r->allocator);
+    if (r->modes.subgroup) {
+        shader_enable(s, "subgroups");
+        shader_u32(s, "SUBGROUP", r->modes.subgroup);
+    }
+    shader_u32(s, "ROWS", w->rows);
+    shader_u32(s, "ROW_FIRST", w->first_row);
+    shader_u32(s, "COLS", p->cols);
+    shader_u32(s, "NB", p->n_blocks);
+    shader_u32(s, "T", shape->threads);
+    shader_u32(s, "TPR", shape->per_row);
+    shader_u32(s, "R", shape->rows);
+    shader_u32(s, "U", shape->ahead);
+    shader_u32(s, "STEPS", (p->n_blocks + shape->per_row * shape->ahead - 1) / (shape->per_row * shape->ahead));
+    if (op->gain.bytes)
+        shader_f32(s, "EPS", op->eps);
+    shader_part(s, p->part);
+    if (p->integers) {
+        shader_part(s, "weights");
+        if (!int8)
+            shader_part(s, "floats");
+    }
+    shader_part(s, !staged ? "act_direct" : int8 ? "act_int8" : "act_float");
+    if (staged)
+        shader_part(s, op->gain.bytes ? "prologue_rms" : "prologue_plain");
+    shader_part(s, r->modes.subgroup ? "rows_subgroup" : "rows_shared");
+    add_epilogue(s, op);
+    shader_part(s, "matvec");
+}
+
+void op_matvec(recorder *r, const matvec_op *op)
+{
+    for (uint32_t i = 0; i < op->w->n_parts; i++) {
+        const gpu_matrix_part *w = &op->w->parts[i];
+        const matvec_shape shape = op->shape ? *op->shape : matvec_usual_shape(r, w, op->epilogue);
+        shader s;
+        write_kernel(&s, r, op, w, &shape);
+        const uint32_t kernel = recorder_kernel_of(r, &s, op->label);
+        const gpu_bind binds[] = {
+            {"wq", w->wq},       {"wx", w->wx},     {"x", op->x},         {"gain", op->gain},       {"bias", op->bias},
+            {"out", op->out},    {"q", op->out},    {"rope", op->rope},   {"state", op->state},     {"kc", op->k_cache},
+            {"vc", op->v_cache},
+        };
+        const uint32_t a_group = shape.threads / shape.per_row * shape.rows, most = r->player->limits.max_groups;
+        const uint64_t groups = (w->rows + a_group - 1) / a_group, down = (groups + most - 1) / most;
+        recorder_dispatch(r, kernel, binds, sizeof binds / sizeof *binds, (groups + down - 1) / down, down, 1);
+    }
+}

@@ -1,0 +1,41 @@
+/* y = W norm(x) (+ bias) for one token, with what comes after it. Decoding is this op nearly all the time:
+ * wgsl/matvec.wgsl says how. */
+#ifndef INGLE_GPU_OP_MATVEC_H
+#define INGLE_GPU_OP_MATVEC_H
+
+#include "gpu/matrix.h"
+
+/* How the work is cut; what is fastest depends on device and matrix. */
+typedef struct {
+    uint32_t threads;  // a workgroup, T: a power of two
+    uint32_t per_row;  // threads that share rows, TPR: a power of two
+    uint32_t rows;     // a thread, R: even where rows belong together
+    uint32_t ahead;    // blocks of a row asked for ahead, U
+} matvec_shape;
+
+typedef enum { MATVEC_STORE, MATVEC_ADD, MATVEC_GATE_SILU, MATVEC_GATE_GELU, MATVEC_QKV } matvec_epilogue;
+
+typedef struct {
+    const char *label;
+    const gpu_matrix *w;
+    gpu_slice x;    // f32 [cols]
+    gpu_slice gain; // f32 [cols]: RMS norm; none: x as it is
+    float eps;
+    gpu_slice bias; // f32 [rows], in the matrix's order; or none
+    matvec_epilogue epilogue;
+    gpu_slice out; // f32 [rows]; a gate: [rows / 2]; QKV: q in pair order
+    /* MATVEC_QKV: */
+    gpu_slice state, rope, k_cache, v_cache;
+    uint32_t n_heads, n_kv_heads, d_head, n_rot, n_ctx;
+    const matvec_shape *shape; // NULL: a usual one
+} matvec_op;
+
+void op_matvec(recorder *r, const matvec_op *op);
+
+/* Whether x and what the kernel keeps of it fit the device's workgroup memory; if not, norms go as a
+ * dispatch of their own. */
+bool matvec_takes_norm(const recorder *r, const gpu_matrix *w);
+
+matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, matvec_epilogue epilogue);
+
+#endif

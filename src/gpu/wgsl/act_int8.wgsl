@@ -1,0 +1,41 @@
+// x in workgroup memory as int8 in blocks of 16 with one scale each: d = max|x| / 127, q = round(x / d).
+// Constants: NB, COLS.
+var<workgroup> x_lo: array<vec4<u32>, NB>; // columns 0-15 of each block of 32
+var<workgroup> x_hi: array<vec4<u32>, NB>;
+var<workgroup> x_d: array<vec2<f32>, NB>;
+
+struct Activations { lo: vec4<u32>, hi: vec4<u32>, d: vec2<f32> }
+
+// Columns 16 at ... 16 at + 15.
+fn stage(at: u32, x: array<vec4<f32>, 4>) {
+    let size = max(max(abs(x[0]), abs(x[1])), max(abs(x[2]), abs(x[3])));
+    let most = max(max(size.x, size.y), max(size.z, size.w));
+    let per = select(0.0, 127.0 / most, most > 0.0);
+    let q = vec4<u32>(pack4xI8(vec4<i32>(round(x[0] * per))), pack4xI8(vec4<i32>(round(x[1] * per))),
+                      pack4xI8(vec4<i32>(round(x[2] * per))), pack4xI8(vec4<i32>(round(x[3] * per))));
+    if ((at & 1u) == 0u) {
+        x_lo[at >> 1u] = q;
+        x_d[at >> 1u].x = most / 127.0;
+    } else {
+        x_hi[at >> 1u] = q;
+        x_d[at >> 1u].y = most / 127.0;
+    }
+}
+
+fn activations(b: u32) -> Activations {
+    return Activations(x_lo[b], x_hi[b], x_d[b]);
+}
+
+fn dot16(a: vec4<u32>, b: vec4<u32>) -> i32 {
+    return dot4I8Packed(a.x, b.x) + dot4I8Packed(a.y, b.y) + dot4I8Packed(a.z, b.z) + dot4I8Packed(a.w, b.w);
+}
+
+fn dot_block(block: Block, x: Activations) -> f32 {
+    let w = unpack_block(block);
+    var sum = f32(dot16(w.lo, x.lo)) * (w.d.x * x.d.x) + f32(dot16(w.hi, x.hi)) * (w.d.y * x.d.y);
+    if (HAS_MIN) {
+        let ones = vec4<u32>(0x01010101u);
+        sum -= f32(dot16(ones, x.lo)) * (w.m.x * x.d.x) + f32(dot16(ones, x.hi)) * (w.m.y * x.d.y);
+    }
+    return sum;
+}
