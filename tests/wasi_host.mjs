@@ -4,6 +4,7 @@
 const PAGES_FIRST = 512
 const PAGES_MOST = 65536
 const NOT_SUPPORTED = 58
+const NO_FILE = 8
 
 class Exit {
     constructor(status) {
@@ -49,8 +50,9 @@ function calls(memory, args, env, print) {
         fd_fdstat_get(fd, at) {
             bytes().fill(0, at, at + 24)
             bytes()[at] = 2 // a character device: lines are written as they end
-            return fd <= 2 ? 0 : 8
+            return fd <= 2 ? 0 : NO_FILE
         },
+        fd_prestat_get: () => NO_FILE, // no folder is open
         fd_write(_fd, parts, n, written) {
             let all = 0
             for (let i = 0; i < n; i++) {

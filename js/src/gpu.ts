@@ -2,6 +2,7 @@
 // asked for here. Waiting for a device, or for its answers, is JavaScript's part; the core only asks.
 import { statusNames } from './error_codes.ts'
 import { IngleError } from './errors.ts'
+import type { Most } from './gpu_objects.ts'
 import { Player, WAIT } from './player.ts'
 
 export { WAIT }
@@ -30,6 +31,8 @@ interface Opened {
   device: GPUDevice
   info: GPUAdapterInfo
   packedDot: boolean
+  /** What is allowed here: a device itself never has less than WebGPU's least. */
+  most: Most
 }
 
 async function openDevice(gpu: GPU | undefined, options: GpuOptions): Promise<Opened> {
@@ -45,13 +48,10 @@ async function openDevice(gpu: GPU | undefined, options: GpuOptions): Promise<Op
   const requiredFeatures = (['shader-f16', 'subgroups', 'timestamp-query'] as const)
     .filter(name => adapter.features.has(name) && !unwanted.includes(name))
   const requiredLimits: Record<string, number> = Object.fromEntries(LIMITS.map(name => [name, adapter.limits[name]]))
-  const lower = (name: typeof LIMITS[number], most = Infinity) => {
-    requiredLimits[name] = Math.min(requiredLimits[name]!, most)
-  }
-  lower('maxBufferSize', options.maxBuffer)
-  lower('maxStorageBufferBindingSize', options.maxBinding)
+  const lower = (name: typeof LIMITS[number], most = Infinity) => requiredLimits[name] = Math.min(requiredLimits[name]!, most)
+  const most = { buffer: lower('maxBufferSize', options.maxBuffer), binding: lower('maxStorageBufferBindingSize', options.maxBinding) }
   const device = await adapter.requestDevice({ label: 'ingle', requiredFeatures, requiredLimits })
-  return { device, info, packedDot: gpu.wgslLanguageFeatures.has(PACKED_DOT) }
+  return { device, info, packedDot: gpu.wgslLanguageFeatures.has(PACKED_DOT), most }
 }
 
 function nameOf({ description, vendor, architecture }: GPUAdapterInfo): string {
@@ -85,7 +85,7 @@ export class Gpu {
     this.close()
     try {
       this.#opened = await openDevice(gpu, options)
-      this.#player = new Player(this.#opened.device, this.#memory)
+      this.#player = new Player(this.#opened.device, this.#memory, this.#opened.most)
     } catch (cause) {
       this.#why = cause instanceof IngleError ? cause.message : `WebGPU gives no device: ${String(cause)}`
       throw cause instanceof IngleError ? cause : new IngleError('ERR_DEVICE', this.#why, { cause })
@@ -105,12 +105,12 @@ export class Gpu {
 
   /** Writes struct gpu_limits of src/gpu/player.h. */
   #tellLimits(at: number): number {
-    const { device: { limits, features }, info, packedDot } = this.#opened!
+    const { device: { limits, features }, info, packedDot, most } = this.#opened!
     const has = (name: GPUFeatureName) => Number(features.has(name))
     const view = new DataView(this.#memory.buffer, at)
     view.setUint8(this.#tell(nameOf(info), at, NAME - 1), 0)
-    view.setBigUint64(NAME, BigInt(limits.maxBufferSize), true)
-    view.setBigUint64(NAME + 8, BigInt(limits.maxStorageBufferBindingSize), true)
+    view.setBigUint64(NAME, BigInt(most.buffer), true)
+    view.setBigUint64(NAME + 8, BigInt(most.binding), true)
     const numbers = [
       limits.maxComputeWorkgroupStorageSize,
       Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),

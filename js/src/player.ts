@@ -1,7 +1,10 @@
 // Carries tapes out over WebGPU: src/gpu/tape.h says what the words mean, src/gpu/player.h what the core
-// may expect. Words are read where they lie in the core's memory. It refuses nothing itself: what is
-// wrong with a tape shows as an error of WebGPU or of JavaScript, and is told at the next call.
+// may expect. Words are read where they lie in the core's memory. Refuses tapes that name what is not
+// there; what else is wrong the device finds out later: it is told by the next call, at the latest by the
+// one that answers the next READY.
 import { statusNames, type ErrorCode } from './error_codes.ts'
+import { IngleError } from './errors.ts'
+import { ObjectMaker, type Group, type Kernel, type Most } from './gpu_objects.ts'
 import { Readback, STAMPS_MOST } from './readback.ts'
 
 // The commands, as tape.h numbers them.
@@ -19,44 +22,37 @@ const READY = 11
 const STAMP = 12
 const SUBMIT = 13
 
-// WebGPU's constants, which are no globals under Node.
-const COPY_SRC = 0x4
-const COPY_DST = 0x8
-const STORAGE = 0x80
-const COMPUTE = 0x4
-
 export const WAIT = -statusNames.indexOf('WAIT')
 
 /** Bytes that go from shared memory at a time: as a copy, since not every WebGPU takes it as it is. */
 const WRITE_PIECE = 1 << 20
-/** A read that fails is mostly a lost device's, whose own message may take so long. */
-const LOSS_MS = 1000
-
-interface Kernel {
-  label: string
-  layout: GPUBindGroupLayout
-  /** Missing until it is compiled. */
-  pipeline?: GPUComputePipeline
-}
 
 interface Step {
   kernel: Kernel
-  group: GPUBindGroup
+  group: Group
   x: number
   y: number
   z: number
 }
 
+/** What a ticket stands for, until the core takes it. */
+interface Answer {
+  /** Address in the core's memory; 0 = where the waiting call says. */
+  to: number
+  /** Missing while there is none; null = there will be none. */
+  bytes?: Uint8Array | null
+}
+
 export class Player {
   readonly #device: GPUDevice
   readonly #memory: WebAssembly.Memory
+  readonly #maker: ObjectMaker
   readonly #readback: Readback
   readonly #decoder = new TextDecoder()
-  readonly #buffers: GPUBuffer[] = []
+  readonly #buffers: (GPUBuffer | undefined)[] = []
   readonly #kernels: Kernel[] = []
-  readonly #groups: GPUBindGroup[] = []
+  readonly #groups: Group[] = []
   readonly #sections: Step[][] = []
-  readonly #layouts = new Map<string, GPUBindGroupLayout>()
   /** The tape that is being played, and where. */
   #words = new Uint32Array(0)
   #at = 0
@@ -65,24 +61,20 @@ export class Player {
   /** Whose pipeline the open pass has. */
   #kernel: Kernel | undefined
   #piece: Uint8Array<ArrayBuffer> | undefined
-  /** By ticket; null = not yet. */
-  readonly #answers = new Map<number, { to: number, bytes: Uint8Array } | null>()
-  /** Resolve when the device has judged all objects so far. */
-  #checked: Promise<unknown> = Promise.resolve()
-  #compiled: Promise<unknown> = Promise.resolve()
+  readonly #answers = new Map<number, Answer>()
   #fault: { code: ErrorCode, text: string } | undefined
+  #lost = false
   #waiting: (() => void)[] = []
   /** What the last failure was about. */
   failure = ''
 
-  constructor(device: GPUDevice, memory: WebAssembly.Memory) {
+  constructor(device: GPUDevice, memory: WebAssembly.Memory, most: Most) {
     this.#device = device
     this.#memory = memory
+    this.#maker = new ObjectMaker(device, most, (code, text) => this.#fail(code, text))
     this.#readback = new Readback(device)
-    // An object that could not be made is told of before its uses, which are errors, too.
-    device.onuncapturederror = ({ error }) => void this.#checked.then(() =>
-      this.#fail(error.constructor.name === 'GPUOutOfMemoryError' ? 'ERR_MEMORY' : 'ERR_DEVICE', error.message))
     void device.lost.then(({ message }) => {
+      this.#lost = true
       this.#fault = undefined
       this.#fail('ERR_DEVICE_LOST', message || 'the browser gives no reason')
     })
@@ -98,7 +90,9 @@ export class Player {
         if (this.#readback.reads + this.#readback.stamps > 0)
           this.#submit()
       } catch (error) {
-        this.#fail('ERR_INTERNAL', `the tape is wrong before word ${this.#at}: ${String(error)}`)
+        this.#kernel = undefined // the pass may have another's by now
+        const wrong = `the tape is wrong before word ${this.#at}: ${String(error)}`
+        this.#fail(...error instanceof IngleError ? [error.code, error.message] as const : ['ERR_INTERNAL', wrong] as const)
       }
     }
     return this.#status()
@@ -108,19 +102,22 @@ export class Player {
    * is 0. A status; WAIT = not yet. */
   wait(ticket: number, to: number): number {
     const answer = this.#answers.get(ticket)
-    if (answer === undefined)
+    if (!answer)
       this.#fail('ERR_INTERNAL', `nothing is asked for under ticket ${ticket}`)
-    if (answer === null || this.#fault)
-      return this.#fault ? this.#status() : WAIT
+    else if (answer.bytes === undefined && !this.#lost)
+      return WAIT
+    else if (answer.bytes === null)
+      this.#fail('ERR_DEVICE', 'the GPU does not give back what was to be read')
     this.#answers.delete(ticket)
-    if (answer!.to || to)
-      new Uint8Array(this.#memory.buffer).set(answer!.bytes, answer!.to || to)
-    return 0
+    const at = answer?.to || to
+    if (!this.#fault && at)
+      new Uint8Array(this.#memory.buffer).set(answer!.bytes!, at)
+    return this.#status()
   }
 
-  /** Resolves when another ticket can be answered, or something has failed. */
+  /** Resolves when another ticket may be answered. */
   settled(): Promise<void> {
-    return new Promise(resolve => this.#fault ? resolve() : this.#waiting.push(resolve))
+    return new Promise(resolve => this.#lost ? resolve() : this.#waiting.push(resolve))
   }
 
   close(): void {
@@ -128,7 +125,10 @@ export class Player {
   }
 
   #u32(): number {
-    return this.#words[this.#at++]!
+    const word = this.#words[this.#at++]
+    if (word === undefined)
+      throw new RangeError('it is cut short')
+    return word
   }
 
   #u64(): number {
@@ -140,6 +140,23 @@ export class Player {
     return this.#decoder.decode(new Uint8Array(this.#memory.buffer, this.#u64(), this.#u32()).slice())
   }
 
+  /** The object whose number comes next. */
+  #get<T>(list: (T | undefined)[]): T {
+    const number = this.#u32()
+    const object = list[number]
+    if (!object)
+      throw new RangeError(`there is no object ${number}`)
+    return object
+  }
+
+  /** Makes the object whose number comes next. */
+  #add<T>(list: (T | undefined)[], make: () => T): void {
+    const number = this.#u32()
+    if (list[number] || number > list.length)
+      throw new RangeError(`an object ${number} beside ${list.length}`)
+    list[number] = make()
+  }
+
   #command(): void {
     const command = this.#u32()
     // A READ submits at once, unless more follow it.
@@ -147,35 +164,34 @@ export class Player {
       this.#submit()
     switch (command) {
       case BUFFER:
-        this.#buffers[this.#u32()] = this.#buffer(this.#u64(), this.#string())
+        this.#add(this.#buffers, () => this.#maker.buffer(this.#u64(), this.#string()))
         break
       case FREE:
-        this.#submit() // what is destroyed cannot be submitted
-        this.#buffers[this.#u32()]!.destroy()
+        this.#free()
         break
       case WRITE:
-        this.#write(this.#buffers[this.#u32()]!, this.#u64(), this.#u64(), this.#u32())
+        this.#write(this.#get(this.#buffers), this.#u64(), this.#u64(), this.#u32())
         break
       case PIPELINE:
-        this.#kernels[this.#u32()] = this.#compile(this.#string(), this.#u32(), this.#u32(), this.#string())
+        this.#add(this.#kernels, () => this.#maker.kernel(this.#string(), this.#u32(), this.#u32(), this.#string()))
         break
       case GROUP:
-        this.#groups[this.#u32()] = this.#group(this.#kernels[this.#u32()]!, this.#u32())
+        this.#add(this.#groups, () => this.#group(this.#get(this.#kernels), this.#u32()))
         break
       case SECTION:
-        this.#sections[this.#u32()] = Array.from({ length: this.#u32() }, () => this.#step())
+        this.#add(this.#sections, () => this.#steps(this.#u32()))
         break
       case DISPATCH:
-        this.#run([this.#step()], 1)
+        this.#run(this.#steps(1), 1)
         break
       case RUN:
-        this.#run(this.#sections[this.#u32()]!, this.#u32())
+        this.#run(this.#get(this.#sections), this.#u32())
         break
       case COPY:
-        this.#outsidePass().copyBufferToBuffer(this.#buffers[this.#u32()]!, this.#u64(), this.#buffers[this.#u32()]!, this.#u64(), this.#u64())
+        this.#outsidePass().copyBufferToBuffer(this.#get(this.#buffers), this.#u64(), this.#get(this.#buffers), this.#u64(), this.#u64())
         break
       case READ:
-        this.#read(this.#buffers[this.#u32()]!, this.#u64(), this.#u64(), this.#u32(), this.#u32())
+        this.#read(this.#get(this.#buffers), this.#u64(), this.#u64(), this.#u32(), this.#u32())
         break
       case READY:
         this.#ready(this.#u32())
@@ -191,18 +207,14 @@ export class Player {
     }
   }
 
-  /** Makes an object of which the device may say later that it is none. */
-  #check<T>(filter: GPUErrorFilter, code: ErrorCode, what: string, make: () => T): T {
-    this.#device.pushErrorScope(filter)
-    const made = make()
-    const told = this.#device.popErrorScope().then(error => error && this.#fail(code, `${what}: ${error.message}`), () => {})
-    this.#checked = Promise.all([this.#checked, told])
-    return made
-  }
-
-  #buffer(size: number, label: string): GPUBuffer {
-    const usage = STORAGE | COPY_SRC | COPY_DST
-    return this.#check('out-of-memory', 'ERR_MEMORY', `${label}, ${size} bytes`, () => this.#device.createBuffer({ label, size, usage }))
+  #free(): void {
+    this.#submit() // what is destroyed cannot be submitted
+    const number = this.#words[this.#at]!
+    this.#get(this.#buffers).destroy()
+    this.#buffers[number] = undefined
+    for (const group of this.#groups)
+      if (group.buffers.includes(number))
+        group.handle = undefined
   }
 
   #write(to: GPUBuffer, offset: number, address: number, bytes: number): void {
@@ -218,38 +230,16 @@ export class Player {
     }
   }
 
-  /** One for each number of bindings and choice of those that are written. */
-  #layout(n: number, writes: number): GPUBindGroupLayout {
-    const label = `${n} ${writes}`
-    let layout = this.#layouts.get(label)
-    if (!layout) {
-      const entries = Array.from({ length: n }, (_, binding): GPUBindGroupLayoutEntry =>
-        ({ binding, visibility: COMPUTE, buffer: { type: writes >> binding & 1 ? 'storage' : 'read-only-storage' } }))
-      this.#layouts.set(label, layout = this.#device.createBindGroupLayout({ label, entries }))
-    }
-    return layout
+  #group(kernel: Kernel, n: number): Group {
+    return this.#maker.group(kernel, Array.from({ length: n }, () => {
+      const number = this.#words[this.#at]!
+      return { number, buffer: this.#get(this.#buffers), offset: this.#u64(), size: this.#u64() }
+    }))
   }
 
-  #compile(code: string, n: number, writes: number, label: string): Kernel {
-    const device = this.#device
-    const kernel: Kernel = { label, layout: this.#layout(n, writes) }
-    const module = this.#check('validation', 'ERR_DEVICE', label, () => device.createShaderModule({ label, code }))
-    const layout = device.createPipelineLayout({ label, bindGroupLayouts: [kernel.layout] })
-    const made = device.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: 'main' } }).then(pipeline => {
-      kernel.pipeline = pipeline
-    }, error => this.#checked.then(() => this.#fail('ERR_DEVICE', `${label}: ${String(error)}`)))
-    this.#compiled = Promise.all([this.#compiled, made])
-    return kernel
-  }
-
-  #group({ label, layout }: Kernel, n: number): GPUBindGroup {
-    const entries = Array.from({ length: n }, (_, binding) =>
-      ({ binding, resource: { buffer: this.#buffers[this.#u32()]!, offset: this.#u64(), size: this.#u64() } }))
-    return this.#device.createBindGroup({ label, layout, entries })
-  }
-
-  #step(): Step {
-    return { kernel: this.#kernels[this.#u32()]!, group: this.#groups[this.#u32()]!, x: this.#u32(), y: this.#u32(), z: this.#u32() }
+  #steps(n: number): Step[] {
+    return Array.from({ length: n }, () =>
+      ({ kernel: this.#get(this.#kernels), group: this.#get(this.#groups), x: this.#u32(), y: this.#u32(), z: this.#u32() }))
   }
 
   /** The inner loop of everything: nothing is looked up or made in it. */
@@ -257,10 +247,12 @@ export class Player {
     const pass = this.#pass ??= this.#commands().beginComputePass({ label: 'tape' })
     let last = this.#kernel
     for (; times > 0; times--) {
-      for (const { kernel, group, x, y, z } of steps) {
+      for (const { kernel, group: { handle }, x, y, z } of steps) {
+        if (!handle)
+          throw new RangeError('a group of a buffer that was freed')
         if (kernel !== last)
           pass.setPipeline((last = kernel).pipeline!)
-        pass.setBindGroup(0, group)
+        pass.setBindGroup(0, handle)
         pass.dispatchWorkgroups(x, y, z)
       }
     }
@@ -283,8 +275,7 @@ export class Player {
 
   #ready(ticket: number): void {
     const answer = this.#asked(ticket, 0)
-    this.#check('validation', 'ERR_DEVICE', '', () => {}) // judged after all that was made before
-    void Promise.all([this.#compiled, this.#checked]).then(() => answer(new Uint8Array(0)))
+    void this.#maker.ready().then(() => answer(new Uint8Array(0)))
   }
 
   #stamp(ticket: number): void {
@@ -302,15 +293,18 @@ export class Player {
     if (this.#encoder)
       this.#device.queue.submit([this.#outsidePass().finish()])
     this.#encoder = undefined
-    collect?.().catch(error => setTimeout(() => this.#fail('ERR_DEVICE', `reading failed: ${String(error)}`), LOSS_MS))
+    void collect?.()
   }
 
   /** A ticket's answer. The core's memory gets the bytes when the core asks, so that a ticket that nobody waits for
    * any more writes nowhere. */
-  #asked(ticket: number, to: number): (bytes: Uint8Array) => void {
-    this.#answers.set(ticket, null)
+  #asked(ticket: number, to: number): (bytes: Uint8Array | null) => void {
+    if (this.#answers.has(ticket))
+      throw new RangeError(`ticket ${ticket} is not answered yet`)
+    const answer: Answer = { to }
+    this.#answers.set(ticket, answer)
     return bytes => {
-      this.#answers.set(ticket, { to, bytes })
+      answer.bytes = bytes
       this.#settle()
     }
   }
@@ -332,7 +326,7 @@ export class Player {
       return 0
     const { code, text } = this.#fault
     this.failure = text.replace(/\s+/g, ' ')
-    if (code !== 'ERR_DEVICE_LOST')
+    if (!this.#lost)
       this.#fault = undefined
     return -statusNames.indexOf(code)
   }

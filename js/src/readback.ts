@@ -10,6 +10,8 @@ const QUERY_RESOLVE = 0x200
 const STAGING_LEAST = 4096
 /** Larger ones are not kept. */
 const STAGING_KEPT = 1 << 20
+/** A read that fails is mostly a lost device's, whose own message may take so long. */
+const LOSS_MS = 1000
 /** Times between two submits, at most. */
 export const STAMPS_MOST = 32
 
@@ -17,7 +19,8 @@ interface Read {
   from: GPUBuffer
   offset: number
   bytes: number
-  take: (bytes: Uint8Array) => void
+  /** null = the bytes are lost. */
+  take: (bytes: Uint8Array | null) => void
 }
 
 export class Readback {
@@ -56,7 +59,7 @@ export class Readback {
   }
 
   /** Copies all into a staging buffer. To be called once the encoder is submitted: hands the bytes over when they are
-   * there. */
+   * there; never rejects. */
   copy(encoder: GPUCommandEncoder): () => Promise<void> {
     if (this.#stamps.length > 0)
       encoder.resolveQuerySet(this.#queries!.querySet, 0, this.#stamps.length, this.#queries!.values, 0)
@@ -82,15 +85,20 @@ export class Readback {
   }
 
   async #collect(staging: GPUBuffer, all: Read[], sum: number): Promise<void> {
-    await staging.mapAsync(MAP_READ, 0, sum)
-    const copy = new Uint8Array(staging.getMappedRange(0, sum)).slice()
-    staging.unmap()
-    if (staging.size > STAGING_KEPT)
-      staging.destroy()
-    else
-      this.#free.push(staging)
+    let copy: Uint8Array | undefined
+    try {
+      await staging.mapAsync(MAP_READ, 0, sum)
+      copy = new Uint8Array(staging.getMappedRange(0, sum)).slice()
+      staging.unmap()
+      if (staging.size > STAGING_KEPT)
+        staging.destroy()
+      else
+        this.#free.push(staging)
+    } catch {
+      await new Promise(resolve => setTimeout(resolve, LOSS_MS))
+    }
     let at = 0
     for (const { bytes, take } of all)
-      take(copy.subarray(at, at += bytes))
+      take(copy?.subarray(at, at += bytes) ?? null)
   }
 }
