@@ -7,13 +7,13 @@
  * default: both, all programs. NAME: part of a program's name; ARGs go to the programs. Adds up what they
  * say; what is missing is skipped aloud. */
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { serve } from '../tools/serve.mjs'
 import { openBrowser, whyNoBrowser } from './chromium.mjs'
+import { openDawn } from './dawn.mjs'
 import { serveProgram } from './gpu_program.mjs'
 
 const TOP = fileURLToPath(new URL('../', import.meta.url))
@@ -50,14 +50,6 @@ function skip(where, why) {
 
 /* ---- Node ------------------------------------------------------------------------------------- */
 
-/* npm's webgpu; it must not be collected while a device of it lives. */
-async function loadDawn() {
-    process.env.XDG_RUNTIME_DIR ??= mkdtempSync(join(tmpdir(), 'ingle-xdg-')) // Mesa wants one
-    const { create, globals } = await import(createRequire(join(TOP, 'js/package.json')).resolve('webgpu'))
-    Object.assign(globalThis, globals)
-    return globalThis.dawn = create([])
-}
-
 function portOf(worker) {
     return {
         post: message => worker.postMessage(message),
@@ -88,8 +80,7 @@ async function inNode() {
     const { Gpu } = await import(PLAYER)
     let dawn
     try {
-        dawn = await loadDawn()
-        await new Gpu(new WebAssembly.Memory({ initial: 1 })).open(dawn, { software: true })
+        dawn = await openDawn()
     } catch (error) {
         return skip('GPU tests in Node', String(error.message).split('\n')[0])
     }

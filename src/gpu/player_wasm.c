@@ -57,6 +57,9 @@ static void close(void *user)
 
 ingle_status gpu_wasm_open(gpu_player *out, ingle_error *err)
 {
-    *out = (gpu_player){.play = play, .wait = wait, .close = close};
-    return status_of(gpu_import_open(&out->limits), err);
+    *out = (gpu_player){0};
+    const ingle_status status = status_of(gpu_import_open(&out->limits), err);
+    if (status == INGLE_OK)
+        *out = (gpu_player){.limits = out->limits, .play = play, .wait = wait, .close = close};
+    return status;
 }
