@@ -59,6 +59,10 @@ typedef struct {
     uint64_t max_buffer, max_binding; // ask for no more than this; 0 = all there is
 } gpu_native_options;
 
+/* The host's own player: player_native.c with the options' defaults, or the one that JavaScript offers. */
+ingle_status gpu_host_open(gpu_player *out, const ingle_allocator *a, ingle_error *err);
+bool gpu_host_offers(void); // whether sessions use it unasked
+
 ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, const ingle_allocator *a, ingle_error *err);
 
 /* JavaScript's, in WebAssembly: the device that it has asked for before. There is one at a time: close

@@ -475,16 +475,20 @@ static ingle_status play_dispatch(native *p, const uint32_t *w, ingle_error *err
 static ingle_status play_section(native *p, const uint32_t *w, ingle_error *err)
 {
     const uint32_t number = w[0], n = w[1];
-    if (number != p->sections.n)
+    if (number > p->sections.n)
         return wrong(err, "SECTION is out of order:", number);
     native_dispatch *dispatches = mem_zero(&p->allocator, n ? n : 1, sizeof *dispatches);
-    if (!dispatches || !GROW(p, p->sections)) {
+    if (!dispatches || (number == p->sections.n && !GROW(p, p->sections))) {
         mem_free(&p->allocator, dispatches);
         return no_memory(err);
     }
     for (uint32_t i = 0; i < n; i++)
         dispatches[i] = dispatch_at(w + 2 + (size_t)i * TAPE_SECTION_WORDS);
-    p->sections.items[p->sections.n++] = (native_section){.dispatches = dispatches, .n = n};
+    if (number == p->sections.n)
+        p->sections.n++;
+    else
+        mem_free(&p->allocator, p->sections.items[number].dispatches);
+    p->sections.items[number] = (native_section){.dispatches = dispatches, .n = n};
     return INGLE_OK;
 }
 
@@ -773,4 +777,14 @@ ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, con
     }
     *out = (gpu_player){p, p->limits, native_play, native_wait, native_close};
     return INGLE_OK;
+}
+
+ingle_status gpu_host_open(gpu_player *out, const ingle_allocator *a, ingle_error *err)
+{
+    return gpu_native_open(out, NULL, a, err);
+}
+
+bool gpu_host_offers(void)
+{
+    return false; // Dawn is used where it is asked for
 }

@@ -227,7 +227,10 @@ ingle_status ingle_generation_next(ingle_generation *g, ingle_part *part, ingle_
         g->pending = -1;
     }
     int32_t id;
-    ingle_status status = ingle_sampler_pick(g->sampler, s->logits, &id, err);
+    const float *logits;
+    ingle_status status = session_logits(s, &logits, err);
+    if (status == INGLE_OK)
+        status = ingle_sampler_pick(g->sampler, logits, &id, err);
     if (status != INGLE_OK)
         return status;
     ingle_sampler_accept(g->sampler, id);
@@ -235,7 +238,7 @@ ingle_status ingle_generation_next(ingle_generation *g, ingle_part *part, ingle_
     g->left--;
     part->id = id;
     if (g->logprobs)
-        part->logprob = ingle_logprob(s->logits, s->model->info.n_vocab, id);
+        part->logprob = ingle_logprob(logits, s->model->info.n_vocab, id);
     if (!g->ignore_eos && ingle_token_is_end(s->model, id))
         return end(g, INGLE_STOP_EOS, part, err);
     status = show(g, id, part, err);
