@@ -9,10 +9,9 @@ void gpu_test_options(uint32_t no_f16, uint32_t no_subgroups, double max_buffer,
 
 ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, const ingle_allocator *a, ingle_error *err)
 {
-    (void)a;
     const gpu_native_options none = {0}, *o = opt ? opt : &none;
     gpu_test_options(o->no_f16, o->no_subgroups, (double)o->max_buffer, (double)o->max_binding);
-    return gpu_wasm_open(out, err);
+    return gpu_host_open(out, a, err);
 }
 
 #endif

@@ -62,16 +62,17 @@ export class Gpu {
   readonly #memory: WebAssembly.Memory
   #opened: Opened | undefined
   #player: Player | undefined
-  /** Why there is no player. */
+  #taken = false
+  /** Why the core gets no player. */
   #why = 'no GPU was asked for'
 
   /** Module `gpu`, for the core's instance on this memory. */
   readonly imports = {
-    open: (limits: number): number => this.#player ? this.#tellLimits(limits >>> 0) : NO_DEVICE,
+    open: (limits: number): number => this.#take(limits >>> 0),
     play: (words: number, n: number): number => this.#player?.play(words >>> 0, n >>> 0) ?? NO_DEVICE,
     wait: (ticket: number, to: number): number => this.#player?.wait(ticket >>> 0, to >>> 0) ?? NO_DEVICE,
     /** The last failure's text; its length. */
-    failure: (to: number, most: number): number => this.#tell(this.#player?.failure ?? this.#why, to >>> 0, most >>> 0),
+    failure: (to: number, most: number): number => this.#tell(this.#player?.failure || this.#why, to >>> 0, most >>> 0),
     close: (): void => this.close(),
   }
 
@@ -79,8 +80,8 @@ export class Gpu {
     this.#memory = memory
   }
 
-  /** Asks for a device, in place of the one there was; throws why there is none. The core may open it from then on.
-   * Call it again once the core has closed a device that was lost. */
+  /** Asks for a device, in place of the one there was; throws why there is none. From then on the core may open it,
+   * once. */
   async open(gpu: GPU | undefined, options: GpuOptions = {}): Promise<void> {
     this.close()
     try {
@@ -100,11 +101,26 @@ export class Gpu {
   close(): void {
     this.#player?.close()
     this.#player = undefined
+    this.#taken = false
     this.#why = 'the GPU was closed'
   }
 
+  #take(limits: number): number {
+    if (!this.#player)
+      return NO_DEVICE
+    if (this.#taken) {
+      this.#player.failure = 'the GPU is in use'
+      return NO_DEVICE
+    }
+    if (limits) {
+      this.#taken = true
+      this.#tellLimits(limits)
+    }
+    return 0
+  }
+
   /** Writes struct gpu_limits of src/gpu/player.h. */
-  #tellLimits(at: number): number {
+  #tellLimits(at: number): void {
     const { device: { limits, features }, info, packedDot, most } = this.#opened!
     const has = (name: GPUFeatureName) => Number(features.has(name))
     const view = new DataView(this.#memory.buffer, at)
@@ -119,7 +135,6 @@ export class Gpu {
       has('shader-f16'), Number(packedDot), has('timestamp-query'),
     ]
     numbers.forEach((n, i) => view.setUint32(NAME + 16 + 4 * i, n, true))
-    return 0
   }
 
   /** Writes text as UTF-8, whole characters, at most so many bytes; how many. */

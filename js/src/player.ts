@@ -149,11 +149,19 @@ export class Player {
     return object
   }
 
+  /** The number that comes next, of an object that there is or of the first there is not. */
+  #next(list: unknown[]): number {
+    const number = this.#u32()
+    if (number > list.length)
+      throw new RangeError(`an object ${number} after ${list.length}`)
+    return number
+  }
+
   /** Makes the object whose number comes next. */
   #add<T>(list: (T | undefined)[], make: () => T): void {
-    const number = this.#u32()
-    if (list[number] || number > list.length)
-      throw new RangeError(`an object ${number} beside ${list.length}`)
+    const number = this.#next(list)
+    if (list[number])
+      throw new RangeError(`another object ${number}`)
     list[number] = make()
   }
 
@@ -179,7 +187,7 @@ export class Player {
         this.#add(this.#groups, () => this.#group(this.#get(this.#kernels), this.#u32()))
         break
       case SECTION:
-        this.#add(this.#sections, () => this.#steps(this.#u32()))
+        this.#sections[this.#next(this.#sections)] = this.#steps(this.#u32())
         break
       case DISPATCH:
         this.#run(this.#steps(1), 1)

@@ -144,6 +144,14 @@ for (const shared of [false, true]) {
   })
 }
 
+test('a section that is given again takes the place of the old one', { skip }, async () => {
+  const core = await Core.open()
+  await core.prepare()
+  assert.equal(core.play(RUN, 0, 1, [SECTION, 0, 2, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1], RUN, 0, 2, read(DATA, 1)), OK, core.failure())
+  assert.equal(await core.wait(1), OK)
+  assert.equal(core.u32(DATA)[0], 32)
+})
+
 test('reads of one submit share a staging buffer, which is used again unless it is large', { skip }, async () => {
   const core = await Core.open()
   await core.prepare()
@@ -268,7 +276,10 @@ test('a lost device is told for ever, and another one works', { skip }, async ()
 
 test('the core is told what the device has, or why there is none', { skip }, async () => {
   const core = await Core.open({ noF16: true, maxBinding: 1 << 16 })
+  assert.equal(core.gpu.imports.open(0), OK) // it only asks
   assert.equal(core.gpu.imports.open(DATA), OK)
+  assert.deepEqual([core.gpu.imports.open(0), core.gpu.imports.open(OUT)], [ERR_DEVICE, ERR_DEVICE])
+  assert.equal(core.failure(), 'the GPU is in use')
   const view = new DataView(core.memory.buffer, DATA, 184)
   const { limits, features } = core.device
   const name = new TextDecoder().decode(new Uint8Array(core.memory.buffer, DATA, 128)).replace(/\0.*/, '')

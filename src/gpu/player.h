@@ -65,8 +65,4 @@ bool gpu_host_offers(void); // whether sessions use it unasked
 
 ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, const ingle_allocator *a, ingle_error *err);
 
-/* JavaScript's, in WebAssembly: the device that it has asked for before. There is one at a time: close
- * it before JavaScript asks for another. ERR_DEVICE: there is none, and why. */
-ingle_status gpu_wasm_open(gpu_player *out, ingle_error *err);
-
 #endif

@@ -1,8 +1,10 @@
 /* The player of WebAssembly: JavaScript's (js/src/player.ts), through the imports of module `gpu`.
- * JavaScript asks for the device, which takes a while, before the core opens it here. It cannot block:
- * wait gives INGLE_WAIT, the core returns to JavaScript, which comes back when something was answered.
+ * JavaScript asks for a device, which takes a while, before the core opens it here; there is one at a
+ * time, and it goes with close. It cannot block: wait gives INGLE_WAIT, the core returns to JavaScript,
+ * which comes back when something was answered.
  *
- *   gpu.open(p) -> status           the device that JavaScript has; writes a gpu_limits to p
+ *   gpu.open(p) -> status           takes the device that JavaScript has, writes a gpu_limits to p; p = 0:
+ *                                   only says whether there is one that nobody has taken
  *   gpu.play(words, n) -> status    as gpu_player's play
  *   gpu.wait(ticket, p) -> status   0: answered, nanoseconds written to p unless it is 0; WAIT: not yet
  *   gpu.failure(p, most) -> n       text of the last status that was neither, UTF-8
@@ -55,11 +57,17 @@ static void close(void *user)
     gpu_import_close();
 }
 
-ingle_status gpu_wasm_open(gpu_player *out, ingle_error *err)
+ingle_status gpu_host_open(gpu_player *out, const ingle_allocator *a, ingle_error *err)
 {
+    (void)a;
     *out = (gpu_player){0};
     const ingle_status status = status_of(gpu_import_open(&out->limits), err);
     if (status == INGLE_OK)
         *out = (gpu_player){.limits = out->limits, .play = play, .wait = wait, .close = close};
     return status;
+}
+
+bool gpu_host_offers(void)
+{
+    return gpu_import_open(NULL) == INGLE_OK;
 }

@@ -7,7 +7,7 @@
  *   host.date(p)         writes local time to int32 p[6]: year, month 1-12, day, hour, minute, second
  *   host.log(text, n)    a warning, UTF-8
  *   host.number(text, n) -> the number that ASCII digits say, as a float
- *   gpu.open, play, wait, failure, close  a GPU, or none: src/gpu/player_wasm.c
+ *   gpu.open, play, wait, failure, close   a GPU, or none: src/gpu/player_wasm.c
  *   math.cos, exp, log, pow, sin, tanh   JavaScript's Math as it is
  * and no WASI function. Call _initialize() once, in the first instance only.
  *
@@ -56,13 +56,6 @@
  *   wasm_chat_render(model, json, n) -> text          json: {messages, tools, add_generation_prompt}
  *   wasm_chat_tokenize(model, json, n) -> int32 ids
  *   wasm_template_render(source, n, json, n_json) -> text
- * the GPU
- *   wasm_gpu_open() -> status   the device that module gpu has, for sessions opened from now on; JavaScript
- *       has asked for it before, since that takes a while. ERR_DEVICE: there is none, and why
- *   wasm_gpu_close()            after the sessions that use it; also after ERR_DEVICE_LOST, and then
- *       JavaScript may ask for another and open that
- *   What computes on a GPU fails with WAIT while it has to be waited for: let the GPU's player settle, then
- *   make the same call again.
  * sessions: n_ctx, n_batch, n_threads 0 = default; kv 0 f16, 1 q8_0, 2 q4_0; cpu: NUL-terminated
  *   name of the highest kernels allowed, 0 = the best. The first session packs the weights for its
  *   kernels where they lie; later ones must be able to read them (ERR_USAGE)
@@ -101,7 +94,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "gpu/player.h"
 #include "host/host_wasm.h"
 #include "ingle.h"
 
@@ -469,22 +461,6 @@ int EXPORT(wasm_session_append)(session *s, const int32_t *ids, size_t n)
 const float *EXPORT(wasm_session_logits)(const session *s)
 {
     return ingle_session_logits(s->s);
-}
-
-/* ---- the GPU ---------------------------------------------------------------------------------- */
-
-static gpu_player gpu; // closed while it has no functions
-
-int EXPORT(wasm_gpu_open)(void)
-{
-    return gpu_wasm_open(&gpu, &reply.error);
-}
-
-void EXPORT(wasm_gpu_close)(void)
-{
-    if (gpu.close)
-        gpu.close(gpu.user);
-    gpu = (gpu_player){0};
 }
 
 /* ---- generation ------------------------------------------------------------------------------- */
