@@ -56,6 +56,8 @@ static void write_kernel(shader *s, const recorder *r, const matmul_op *op, cons
     shader_u32(s, "COLS", p->cols);
     shader_u32(s, "NB", p->n_blocks);
     shader_u32(s, "OUT_WIDTH", out_width(op));
+    if (op->epilogue == GRAPH_STORE)
+        shader_u32(s, "OUT_FIRST", op->out_first);
     shader_u32(s, "TOKENS", shape->tokens);
     shader_u32(s, "BLOCKS", shape->blocks);
     shader_part(s, "state");

@@ -23,6 +23,7 @@ typedef struct {
     graph_epilogue epilogue;  // GATE: rows 2i and 2i + 1 of w are row i of the gate and of up
     gpu_slice out;            // f32 [token][out_width], not what x is in
     uint32_t out_width;       // 0 = rows; a gate: rows / 2
+    uint32_t out_first;       // STORE: column of out that row 0 goes to
     const matmul_shape *shape; // NULL: a usual one
 } matmul_op;
 

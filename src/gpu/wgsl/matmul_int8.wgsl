@@ -14,16 +14,15 @@
 @group(0) @binding(auto) var<storage, read> xq: array<vec4<u32>>; // [token][2 NB]: 16 columns each
 @group(0) @binding(auto) var<storage, read> xd: array<vec2<f32>>; // [token][NB]: their scales
 
-const MIN_X = select(1u, BLOCKS * TOKENS, HAS_MIN);
-const MIN_W = select(1u, BLOCKS * 64u, HAS_MIN);
-var<workgroup> x_lo: array<vec4<u32>, BLOCKS * TOKENS>; // [block][token]: columns 0 - 15
-var<workgroup> x_hi: array<vec4<u32>, BLOCKS * TOKENS>; // columns 16 - 31
-var<workgroup> x_d: array<vec2<f32>, BLOCKS * TOKENS>;
-var<workgroup> x_sum: array<vec2<f32>, MIN_X>;          // of 16 columns, with their scale
-var<workgroup> w_lo: array<vec4<u32>, BLOCKS * 64>;     // [block][slot]
-var<workgroup> w_hi: array<vec4<u32>, BLOCKS * 64>;
-var<workgroup> w_d: array<vec2<f32>, BLOCKS * 64>;
-var<workgroup> w_m: array<vec2<f32>, MIN_W>;
+const GROUPS = 2u * BLOCKS; // of 16 columns
+const MIN_X = select(1u, GROUPS * TOKENS, HAS_MIN);
+const MIN_W = select(1u, GROUPS * 64u, HAS_MIN);
+var<workgroup> x_q: array<vec4<u32>, GROUPS * TOKENS>; // [group][token]: 16 signed bytes
+var<workgroup> x_d: array<f32, GROUPS * TOKENS>;
+var<workgroup> x_sum: array<f32, MIN_X>;               // of the 16, with their scale
+var<workgroup> w_q: array<vec4<u32>, GROUPS * 64>;     // [group][slot]
+var<workgroup> w_d: array<f32, GROUPS * 64>;
+var<workgroup> w_m: array<f32, MIN_W>;
 
 struct Rounded { lo: vec4<u32>, hi: vec4<u32>, d: vec2<f32> }
 
@@ -41,62 +40,50 @@ fn dot16(a: vec4<u32>, b: vec4<u32>) -> i32 {
 }
 
 fn stage_x(at: u32, x: Rounded) {
-    x_lo[at] = x.lo;
-    x_hi[at] = x.hi;
-    x_d[at] = x.d;
+    x_q[at] = x.lo;
+    x_q[at + TOKENS] = x.hi;
+    x_d[at] = x.d.x;
+    x_d[at + TOKENS] = x.d.y;
     if (HAS_MIN) {
         let ones = vec4<u32>(0x01010101u);
-        x_sum[at] = x.d * vec2<f32>(vec2<i32>(dot16(ones, x.lo), dot16(ones, x.hi)));
+        x_sum[at] = x.d.x * f32(dot16(ones, x.lo));
+        x_sum[at + TOKENS] = x.d.y * f32(dot16(ones, x.hi));
     }
 }
 
 fn stage_w(at: u32, block: Block, b: u32) {
     let w = unpack_block(block);
     let inside = NB % BLOCKS == 0u || b < NB;
-    w_lo[at] = w.lo;
-    w_hi[at] = w.hi;
-    w_d[at] = select(vec2<f32>(), w.d, inside);
+    let d = select(vec2<f32>(), w.d, inside);
+    w_q[at] = w.lo;
+    w_q[at + 64u] = w.hi;
+    w_d[at] = d.x;
+    w_d[at + 64u] = d.y;
     if (HAS_MIN) {
-        w_m[at] = select(vec2<f32>(), w.m, inside);
+        let m = select(vec2<f32>(), w.m, inside);
+        w_m[at] = m.x;
+        w_m[at + 64u] = m.y;
     }
 }
 
-// A block of a thread's four rows.
-struct Rows {
-    lo0: vec4<u32>, lo1: vec4<u32>, lo2: vec4<u32>, lo3: vec4<u32>,
-    hi0: vec4<u32>, hi1: vec4<u32>, hi2: vec4<u32>, hi3: vec4<u32>,
-    d_lo: vec4<f32>, d_hi: vec4<f32>, m_lo: vec4<f32>, m_hi: vec4<f32>,
-}
+// A group of a thread's four rows.
+struct Rows { q0: vec4<u32>, q1: vec4<u32>, q2: vec4<u32>, q3: vec4<u32>, d: vec4<f32>, m: vec4<f32> }
 
 fn rows_at(at: u32) -> Rows {
-    let d0 = w_d[at];
-    let d1 = w_d[at + 16u];
-    let d2 = w_d[at + 32u];
-    let d3 = w_d[at + 48u];
-    var r = Rows(w_lo[at], w_lo[at + 16u], w_lo[at + 32u], w_lo[at + 48u],
-                 w_hi[at], w_hi[at + 16u], w_hi[at + 32u], w_hi[at + 48u],
-                 vec4<f32>(d0.x, d1.x, d2.x, d3.x), vec4<f32>(d0.y, d1.y, d2.y, d3.y), vec4<f32>(), vec4<f32>());
+    let d = vec4<f32>(w_d[at], w_d[at + 16u], w_d[at + 32u], w_d[at + 48u]);
+    var m = vec4<f32>();
     if (HAS_MIN) {
-        let m0 = w_m[at];
-        let m1 = w_m[at + 16u];
-        let m2 = w_m[at + 32u];
-        let m3 = w_m[at + 48u];
-        r.m_lo = vec4<f32>(m0.x, m1.x, m2.x, m3.x);
-        r.m_hi = vec4<f32>(m0.y, m1.y, m2.y, m3.y);
+        m = vec4<f32>(w_m[at], w_m[at + 16u], w_m[at + 32u], w_m[at + 48u]);
     }
-    return r;
+    return Rows(w_q[at], w_q[at + 16u], w_q[at + 32u], w_q[at + 48u], d, m);
 }
 
 fn add_products(sum: vec4<f32>, w: Rows, at: u32) -> vec4<f32> {
-    let lo = x_lo[at];
-    let hi = x_hi[at];
-    let d = x_d[at];
-    let dot_lo = vec4<i32>(dot16(lo, w.lo0), dot16(lo, w.lo1), dot16(lo, w.lo2), dot16(lo, w.lo3));
-    let dot_hi = vec4<i32>(dot16(hi, w.hi0), dot16(hi, w.hi1), dot16(hi, w.hi2), dot16(hi, w.hi3));
-    var y = sum + (d.x * w.d_lo) * vec4<f32>(dot_lo) + (d.y * w.d_hi) * vec4<f32>(dot_hi);
+    let x = x_q[at];
+    let dots = vec4<i32>(dot16(x, w.q0), dot16(x, w.q1), dot16(x, w.q2), dot16(x, w.q3));
+    let y = sum + (x_d[at] * w.d) * vec4<f32>(dots);
     if (HAS_MIN) {
-        let s = x_sum[at];
-        y -= s.x * w.m_lo + s.y * w.m_hi;
+        return y - x_sum[at] * w.m;
     }
     return y;
 }
@@ -109,8 +96,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     }
     let own_block = t % BLOCKS;
     let own = t / BLOCKS; // token or slot that this thread brings a block of
-    let x_at = own_block * TOKENS + own;
-    let w_at = own_block * 64u + own;
+    let x_at = own_block * 2u * TOKENS + own;
+    let w_at = own_block * 128u + own;
     let token = token_first + own;
     let row = id.x * 64u + row_of(own % 64u);
     var x = load_x(token, own_block);
@@ -130,8 +117,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
         if (own < 64u) {
             w = load_w(row, b + BLOCKS + own_block);
         }
-        for (var k = 0u; k < BLOCKS; k++) {
-            sums = add_all(sums, rows_at(k * 64u + t % 16u), k * TOKENS + t / 16u);
+        for (var g = 0u; g < GROUPS; g++) {
+            sums = add_all(sums, rows_at(g * 64u + t % 16u), g * TOKENS + t / 16u);
         }
         workgroupBarrier();
     }

@@ -1,5 +1,5 @@
-// out[token][row] = y + bias.  Parts: bias_<kind>.
-// Constants: ROWS, OUT_WIDTH, ROW_FIRST: row of the whole matrix that this part begins with.
+// out[token][OUT_FIRST + row] = y + bias.  Parts: bias_<kind>.
+// Constants: ROWS, OUT_WIDTH, OUT_FIRST, ROW_FIRST: row of the whole matrix that this part begins with.
 @group(0) @binding(auto) var<storage, read_write> out: array<f32>;
 
 fn row_of(slot: u32) -> u32 {
@@ -12,7 +12,7 @@ fn old(token: u32, first: u32, tx: u32) -> vec4<f32> {
 
 fn put_one(token: u32, row: u32, y: f32) {
     if (row < ROWS) {
-        out[token * OUT_WIDTH + ROW_FIRST + row] = y + bias_of(ROW_FIRST + row);
+        out[token * OUT_WIDTH + OUT_FIRST + ROW_FIRST + row] = y + bias_of(ROW_FIRST + row);
     }
 }
 
