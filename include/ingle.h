@@ -385,6 +385,7 @@ typedef struct {
     size_t n_stops;
     bool ignore_eos;           // end tokens are forbidden
     bool special;              // control tokens appear in the text
+    uint32_t burst;            // on a GPU: tokens queued together, at most 16; 0 = by their speed
     bool logprobs;             // ingle_part.logprob is wanted (a pass over the logits a token)
 } ingle_generate_options;
 

@@ -41,12 +41,20 @@ static ingle_status take_lists(gpu *g, ingle_error *err)
 }
 
 /* Work is cut for lengths of context that double. */
-static uint32_t bucket_positions(const gpu *g, uint64_t n_positions)
+uint32_t gpu_bucket_positions(const gpu *g, uint64_t n_positions)
 {
     uint64_t most = GPU_BUCKET_FIRST;
     while (most < n_positions)
         most *= 2;
     return most < g->opt.n_ctx ? (uint32_t)most : g->opt.n_ctx;
+}
+
+uint32_t gpu_bucket(const gpu *g, uint64_t n_positions)
+{
+    uint32_t i = 0;
+    while (i + 1 < g->n_buckets && (uint64_t)GPU_BUCKET_FIRST << i < n_positions)
+        i++;
+    return i;
 }
 
 static void open_buffers(gpu *g)
@@ -70,7 +78,7 @@ static void open_buffers(gpu *g)
     for (uint32_t n = 1; n <= ATTEND_FEW && n <= g->opt.n_batch; n++)
         for (uint64_t most = GPU_BUCKET_FIRST; most < 2 * (uint64_t)g->opt.n_ctx; most *= 2) {
             const attend_op op = {
-                .kv = g->kv, .n_heads = s->n_heads, .n_tokens = n, .max_positions = bucket_positions(g, most)};
+                .kv = g->kv, .n_heads = s->n_heads, .n_tokens = n, .max_positions = gpu_bucket_positions(g, most)};
             const uint64_t bytes = attend_partial_bytes(r, &op);
             partials = bytes > partials ? bytes : partials;
         }
@@ -92,9 +100,12 @@ static ingle_status record_sections(gpu *g, ingle_error *err)
     g->n_buckets = n;
     for (uint32_t i = 0; i < n; i++) {
         g->buckets[i] = recorder_section(&g->r);
-        gpu_record_one(g, bucket_positions(g, (uint64_t)GPU_BUCKET_FIRST << i));
+        gpu_record_one(g, gpu_bucket_positions(g, (uint64_t)GPU_BUCKET_FIRST << i));
         recorder_section_end(&g->r);
     }
+    const ingle_status status = gpu_record_bursts(g, err);
+    if (status != INGLE_OK)
+        return status;
     g->head_section = recorder_section(&g->r);
     gpu_record_head(g, g->hidden);
     recorder_section_end(&g->r);
@@ -127,8 +138,10 @@ ingle_status gpu_open(gpu **out, const graph *gr, const gpu_options *opt, const 
         status = take_lists(g, err);
     if (status == INGLE_OK) {
         open_buffers(g);
-        status = gpu_lower(g, err);
+        status = gpu_open_bursts(g, err);
     }
+    if (status == INGLE_OK)
+        status = gpu_lower(g, err);
     if (status == INGLE_OK)
         status = record_sections(g, err);
     if (status == INGLE_OK) {
@@ -150,6 +163,7 @@ void gpu_close(gpu *g)
     for (size_t i = 0; i < g->n_weights; i++)
         mem_free(&a, g->weights[i].m.parts);
     g->player.close(g->player.user); // and with it every buffer
+    op_sample_close(&g->sample, &g->r);
     recorder_free(&g->r);
     mem_free(&a, g->steps);
     mem_free(&a, g->weights);
@@ -158,6 +172,7 @@ void gpu_close(gpu *g)
     mem_free(&a, g->k_cache);
     mem_free(&a, g->v_cache);
     mem_free(&a, g->buckets);
+    mem_free(&a, g->steps_of);
     mem_free(&a, g->host_logits);
     mem_free(&a, g);
 }
@@ -178,14 +193,6 @@ ingle_status gpu_ready(gpu *g, ingle_error *err)
 
 /* ---- runs ------------------------------------------------------------------------------------- */
 
-static uint32_t section_for(const gpu *g, size_t n_positions)
-{
-    uint32_t i = 0;
-    while (i + 1 < g->n_buckets && (size_t)GPU_BUCKET_FIRST << i < n_positions)
-        i++;
-    return g->buckets[i];
-}
-
 /* What the head reads: token row of the last run. */
 static void pick_hidden(gpu *g, size_t row)
 {
@@ -198,7 +205,7 @@ static ingle_status prepare_pass(gpu *g, uint32_t n, size_t n_positions, ingle_e
 {
     const size_t before = g->r.n_kernels;
     recorder_section_again(&g->r, g->pass_section);
-    gpu_record_many(g, n, bucket_positions(g, n_positions));
+    gpu_record_many(g, n, gpu_bucket_positions(g, n_positions));
     recorder_section_end(&g->r);
     if (g->r.n_kernels > before) {
         g->ready = recorder_ready(&g->r);
@@ -210,7 +217,7 @@ static ingle_status prepare_pass(gpu *g, uint32_t n, size_t n_positions, ingle_e
 
 ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_error *err)
 {
-    ingle_status status = gpu_ready(g, err);
+    ingle_status status = gpu_drain(g, err);
     if (status == INGLE_OK && n > 1)
         status = prepare_pass(g, (uint32_t)n, first + n, err);
     if (status != INGLE_OK)
@@ -218,10 +225,11 @@ ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_e
     const uint32_t state[2] = {(uint32_t)first, (uint32_t)n};
     recorder_write(&g->r, g->state, state, sizeof state);
     recorder_write(&g->r, g->ids, ids, n * sizeof *ids);
-    recorder_run(&g->r, n == 1 ? section_for(g, first + 1) : g->pass_section, 1);
+    recorder_run(&g->r, n == 1 ? g->buckets[gpu_bucket(g, first + 1)] : g->pass_section, 1);
     pick_hidden(g, n - 1);
     recorder_submit(&g->r);
     g->last_n = n;
+    g->position = first + n;
     g->logits_state = LOGITS_NONE;
     return recorder_play(&g->r, err);
 }
@@ -253,7 +261,7 @@ bool gpu_print(gpu *g, ingle_text *out)
     ingle_error ignored;
     g->r.listing = out;
     recorder_section(&g->r);
-    gpu_record_one(g, bucket_positions(g, 1));
+    gpu_record_one(g, gpu_bucket_positions(g, 1));
     gpu_record_head(g, g->hidden);
     recorder_section_end(&g->r);
     g->r.listing = NULL;

@@ -10,8 +10,6 @@
 #include "gpu/recorder.h"
 #include "graph/graph.h"
 
-enum { GPU_MOST_IN_FLIGHT = 64 }; // tokens queued and not yet taken
-
 typedef struct {
     uint32_t n_ctx, n_batch;     // both > 0
     uint32_t k_format, v_format; // quant ids of the cache: F16 or Q8_0
@@ -37,6 +35,17 @@ ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_e
 
 /* Logits of token `row` of the last run, *logits [n_vocab], until the next call. INGLE_WAIT. */
 ingle_status gpu_logits(gpu *g, size_t row, const float **logits, ingle_error *err);
+
+/* Choosing tokens on the GPU, after a run: begin says how, ids [n] being the timeline so far; queue asks
+ * for the next n, which the GPU computes one after the other; take gives them in order. A token that is taken
+ * has been chosen; it is in the cache once the one after it is. What was queued and is not taken is dropped by
+ * the next run or begin. At most GPU_MOST_QUEUED are queued at a time. */
+enum { GPU_MOST_QUEUED = 64 };
+bool gpu_can_sample(const gpu *g, const ingle_sampling *s);
+ingle_status gpu_sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, ingle_error *err);
+ingle_status gpu_queue(gpu *g, uint32_t n, ingle_error *err);
+size_t gpu_queued(const gpu *g);
+ingle_status gpu_take(gpu *g, int32_t *id, ingle_error *err); // INGLE_WAIT; ERR_FORMAT: logits are NaN
 
 /* Writes what a token costs as dispatches for people: one line each. */
 bool gpu_print(gpu *g, ingle_text *out);

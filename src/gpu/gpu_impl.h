@@ -6,6 +6,9 @@
 #include "gpu/gpu.h"
 #include "gpu/matrix.h"
 #include "gpu/op_attend.h"
+#include "gpu/op_sample.h"
+
+enum { GPU_RING = 64, GPU_MOST_BURSTS = 64, GPU_BUCKET_FIRST = 256 };
 
 typedef enum { GPU_EMBED, GPU_NORM, GPU_QKV, GPU_LINEAR, GPU_ATTEND } gpu_step_kind;
 
@@ -28,6 +31,14 @@ typedef struct {
     gpu_matrix m;
     matrix_source source;
 } gpu_weight;
+
+/* Tokens queued together, and the ring as it was when they were chosen. */
+typedef struct {
+    uint32_t ticket;
+    size_t end; // of the answer's tokens, those before this one are in the ring
+    bool there;
+    uint32_t ring[GPU_RING];
+} gpu_burst;
 
 struct gpu {
     ingle_allocator allocator;
@@ -60,6 +71,16 @@ struct gpu {
     uint32_t ready;        // ticket
     bool is_ready;
 
+    op_sample sample;
+    bool can_sample;
+    gpu_slice chosen;        // ring of GPU_RING tokens
+    uint32_t choice_section; // a token from `hidden`
+    uint32_t *steps_of;      // [n_buckets] sections: one token computed, the next chosen
+    gpu_burst bursts[GPU_MOST_BURSTS]; // burst_first ... burst_next - 1 are not yet taken
+    size_t burst_first, burst_next;
+    size_t queued, taken;    // tokens of this answer
+    size_t position;         // of the token that is computed next
+
     size_t last_n;          // tokens of the last run
     float *host_logits;     // [n_vocab]
     uint32_t logits_ticket;
@@ -68,14 +89,22 @@ struct gpu {
     uint32_t host_state[4]; // what the last run wrote
 };
 
-enum { GPU_BUCKET_FIRST = 256 };
-
 /* Graph to steps; matrices, vectors, tables to the device. */
 ingle_status gpu_lower(gpu *g, ingle_error *err);
 
 /* Dispatches of the steps but the head: one token, its context within max_positions; or n tokens. */
 void gpu_record_one(gpu *g, uint32_t max_positions);
 void gpu_record_many(gpu *g, uint32_t n_tokens, uint32_t max_positions);
+/* Work is cut for lengths of context that double: the length for n positions, and which of the buckets. */
+uint32_t gpu_bucket_positions(const gpu *g, uint64_t n_positions);
+uint32_t gpu_bucket(const gpu *g, uint64_t n_positions);
+
+/* burst.c: buffers and kernels; sections, once the buckets are known. */
+ingle_status gpu_open_bursts(gpu *g, ingle_error *err);
+ingle_status gpu_record_bursts(gpu *g, ingle_error *err);
+/* Waits for what is queued, and forgets it. INGLE_WAIT. */
+ingle_status gpu_drain(gpu *g, ingle_error *err);
+
 void gpu_record_head(gpu *g, gpu_slice x); // logits of a token
 
 #endif

@@ -10,6 +10,7 @@ enum {
     MOST_SLICES = 2048,  // the pick reads all their maxima
     LEAST_SLICE = 32,
     ROOM = 512,   // tokens in workgroup memory: 4 KiB, and n^2 comparisons to sort them
+    MOST_SUBGROUP = 256,
     MOST_K = 128, // of 256 rows; of independent logits, 177 reach the bound then
 };
 
@@ -37,29 +38,38 @@ static void add_constants(shader *s, const op_sample *op, uint32_t n_slices)
 
 static uint32_t scan_kernel(const op_sample *op, recorder *r, uint32_t n_slices)
 {
+    const bool use_subgroups = r->modes.subgroup >= op->slice / 4;
     shader s;
     shader_init(&s, &r->allocator);
+    if (use_subgroups)
+        shader_enable(&s, "subgroups");
     add_constants(&s, op, n_slices);
     shader_part(&s, "sample_scan");
     shader_part(&s, "sample_order");
     shader_part(&s, "sample_adjust");
     shader_part(&s, "sample_weight");
-    shader_part(&s, "sample_segment");
+    shader_part(&s, use_subgroups ? "sample_segment_subgroup" : "sample_segment");
     return recorder_kernel_of(r, &s, "sample_scan");
 }
 
 static uint32_t pick_kernel(const op_sample *op, recorder *r, uint32_t n_slices)
 {
-    static const char *const parts[] = {"sample_pick", "sample_few",  "sample_many", "sample_sums", "sample_wide",
+    static const char *const parts[] = {"sample_pick", "sample_few",  "sample_many", "sample_wide",
                                         "sample_draw", "sample_order", "sample_weight", "sample_finish"};
+    const bool use_subgroups = r->modes.subgroup > 1 && r->modes.subgroup <= MOST_SUBGROUP;
     shader s;
     shader_init(&s, &r->allocator);
     add_constants(&s, op, n_slices);
+    if (use_subgroups) {
+        shader_enable(&s, "subgroups");
+        shader_u32(&s, "SUBGROUP", r->modes.subgroup);
+    }
     shader_u32(&s, "RING", op->ring);
     shader_u32(&s, "ROOM", ROOM);
     shader_u32(&s, "MOST_K", MOST_K);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         shader_part(&s, parts[i]);
+    shader_part(&s, use_subgroups ? "sample_sums_subgroup" : "sample_sums");
     return recorder_kernel_of(r, &s, "sample_pick");
 }
 

@@ -12,16 +12,22 @@ fn add_few(key: u32, id: u32, by_id: bool) {
 fn key_in(x: vec2<u32>, by_id: bool) -> u32 { return select(x.x, x.y, by_id); }
 fn token_of(x: vec2<u32>, by_id: bool) -> u32 { return ~select(x.y, x.x, by_id); }
 
+fn few_before(x: vec2<u32>, n: u32) -> u32 {
+    var before = 0u;
+    for (var i = 0u; i < n; i++) {
+        let other = few[i];
+        before += select(0u, 1u, other.x > x.x || (other.x == x.x && other.y > x.y));
+    }
+    return before;
+}
+
 // By counting, for each, those before it: no barriers, and n is small.
 fn sort_few(t: u32, n: u32) {
     let a = few[t];
     let b = few[t + THREADS];
     var before = vec2(0u);
-    for (var i = 0u; i < n; i++) {
-        let x = few[i];
-        before += vec2(select(0u, 1u, x.x > a.x || (x.x == a.x && x.y > a.y)),
-                       select(0u, 1u, x.x > b.x || (x.x == b.x && x.y > b.y)));
-    }
+    if (t < n) { before.x = few_before(a, n); }
+    if (t + THREADS < n) { before.y = few_before(b, n); }
     workgroupBarrier();
     if (t < n) { few[before.x] = a; }
     if (t + THREADS < n) { few[before.y] = b; }
@@ -65,7 +71,7 @@ fn weigh_few(t: u32, n: u32, m: Measure, by_id: bool) -> Weights {
 
 // Where the running sum reaches the goal, or, if it does not, the last one that weighs anything.
 fn cross_few(t: u32, w: Weights, goal: vec2<u32>) -> u32 {
-    let most = select(goal, w.total, less64(w.total, goal));
+    let most = min64(goal, w.total);
     let middle = add64(w.before, w.first);
     if (t == 0u) { said[0] = 0u; }
     workgroupBarrier();

@@ -1,7 +1,9 @@
-// Choosing over all keys, however many the filters keep: each of top-k, top-p and the draw is a search
-// for the token where a running sum, in the order of choice, reaches a goal. A histogram of 256 bins
-// says in which bin that is; then the bin is divided, until its tokens fit in workgroup memory.
+// Finding, over all keys, the token where a running sum in the order wanted reaches a goal. A histogram
+// of 256 bins says in which bin that is; then the bin is divided, until its tokens fit in workgroup
+// memory.
 
+var<workgroup> listed: array<u32, ROOM>; // slices to look at
+var<workgroup> n_listed: atomic<u32>;
 var<workgroup> bin_size: array<atomic<u32>, THREADS>;
 var<workgroup> bin_low: array<atomic<u32>, THREADS>;
 var<workgroup> bin_high: array<atomic<u32>, THREADS>;
@@ -42,14 +44,14 @@ fn bin_of(b: Box, d: Division, key: u32, id: u32) -> u32 {
 }
 
 fn box_of(b: Box, d: Division, bin: u32) -> Box {
-    let from = bin << d.shift;
+    let start = bin << d.shift;
     let span = (1u << d.shift) - 1u;
     var inner = b;
     if (d.by_key) {
-        inner.high = b.high - from;
+        inner.high = b.high - start;
         inner.low = inner.high - min(span, inner.high - b.low);
     } else {
-        inner.first = b.first + from;
+        inner.first = b.first + start;
         inner.last = inner.first + min(span, b.last - inner.first);
     }
     return inner;
@@ -70,7 +72,7 @@ fn fill_bins(t: u32, b: Box, c: Cut, d: Division, m: Measure) {
     atomicStore(&bin_low[t], 0u);
     atomicStore(&bin_high[t], 0u);
     workgroupBarrier();
-    for (var i = t; i < N_SLICES * PART; i += THREADS) {
+    for (var i = b.first / 4u + t; i <= b.last / 4u; i += THREADS) {
         if (slices[i / PART].x < b.low) { continue; }
         let k = keys[i];
         count_bin(b, c, d, m, k.x, 4u * i);
@@ -81,67 +83,93 @@ fn fill_bins(t: u32, b: Box, c: Cut, d: Division, m: Measure) {
     workgroupBarrier();
 }
 
+// Puts the tokens within a box into `few`, unsorted; how many they are, even if too many.
+fn gather(t: u32, b: Box, c: Cut, by_id: bool) -> u32 {
+    if (t == 0u) {
+        atomicStore(&n_listed, 0u);
+        atomicStore(&n_few, 0u);
+    }
+    workgroupBarrier();
+    for (var s = t; s < N_SLICES; s += THREADS) {
+        if (slices[s].x >= b.low && s * SLICE <= b.last && s * SLICE + SLICE > b.first) {
+            let at = atomicAdd(&n_listed, 1u);
+            if (at < ROOM) { listed[at] = s; }
+        }
+    }
+    workgroupBarrier();
+    let n = atomicLoad(&n_listed);
+    let all = n > ROOM;
+    for (var i = t; i < select(n, N_SLICES, all) * PART; i += THREADS) {
+        let at = select(listed[(i / PART) % ROOM], i / PART, all) * PART + i % PART;
+        let k = keys[at];
+        add_within(b, c, k.x, 4u * at, by_id);
+        add_within(b, c, k.y, 4u * at + 1u, by_id);
+        add_within(b, c, k.z, 4u * at + 2u, by_id);
+        add_within(b, c, k.w, 4u * at + 3u, by_id);
+    }
+    workgroupBarrier();
+    if (t == 0u) { said[0] = atomicLoad(&n_few); }
+    return workgroupUniformLoad(&said)[0];
+}
+
 fn add_within(b: Box, c: Cut, key: u32, id: u32, by_id: bool) {
     if (is_within(b, c, key, id)) { add_few(key, id, by_id); }
 }
 
-// Those within the box, no more than ROOM, into `few`, sorted.
-fn gather_box(t: u32, b: Box, c: Cut, by_id: bool) -> u32 {
-    if (t == 0u) { atomicStore(&n_few, 0u); }
-    workgroupBarrier();
-    for (var i = t; i < N_SLICES * PART; i += THREADS) {
-        if (slices[i / PART].x < b.low) { continue; }
-        let k = keys[i];
-        add_within(b, c, k.x, 4u * i, by_id);
-        add_within(b, c, k.y, 4u * i + 1u, by_id);
-        add_within(b, c, k.z, 4u * i + 2u, by_id);
-        add_within(b, c, k.w, 4u * i + 3u, by_id);
+// The weights of a thread's share of the slices, neighbours, from their sums.
+const SHARE_OF_SLICES: u32 = (N_SLICES + THREADS - 1u) / THREADS;
+const IDS_OF_SHARE: u32 = SHARE_OF_SLICES * SLICE;
+
+fn slices_weight(t: u32, m: Measure) -> vec2<u32> {
+    var sum = vec2(0u);
+    for (var s = t * SHARE_OF_SLICES; s < min((t + 1u) * SHARE_OF_SLICES, N_SLICES); s++) {
+        let all = slices[s];
+        sum = add64(sum, fixed(weight(all.x, m.top, m.inverse, m.far) * bitcast<f32>(all.y)));
     }
-    workgroupBarrier();
-    if (t == 0u) { said[0] = atomicLoad(&n_few); }
-    let n = workgroupUniformLoad(&said)[0];
-    sort_few(t, n);
-    return n;
+    return sum;
 }
 
-// The token where the running sum reaches the goal of this kind.
-fn narrow(t: u32, kind: u32, c: Cut, m: Measure, by_id: bool) -> Cut {
+struct Found {
+    within: Box,
+    goal: vec2<u32>, // what is left of it at the box's begin
+}
+
+// Where the running sum reaches the goal of this stage: a box of no more than ROOM tokens.
+fn narrow(t: u32, stage: u32, c: Cut, m: Measure, by_id: bool) -> Found {
     var b = Box(m.least, m.top, 0u, N_VOCAB - 1u);
-    var goal = vec2(0u); // what is left of it at the box's begin
+    var goal = vec2(0u);
     var is_first = true;
+    var of_slices = by_id && m.least == 1u; // their sums are a histogram already
     loop {
         let d = division_of(b, by_id);
-        fill_bins(t, b, c, d, m);
-        let w = vec2(atomicLoad(&bin_low[t]), atomicLoad(&bin_high[t]));
-        let p = prefix64(t, w);
-        if (is_first) {
-            goal = goal_of(kind, p.total);
-            is_first = false;
+        var w = vec2(0u);
+        var size = IDS_OF_SHARE;
+        if (t == 0u) { said = array(0u, 0u, 0u, 0u); } // should nothing weigh anything
+        if (of_slices) {
+            w = slices_weight(t, m);
+        } else {
+            fill_bins(t, b, c, d, m);
+            w = vec2(atomicLoad(&bin_low[t]), atomicLoad(&bin_high[t]));
+            size = atomicLoad(&bin_size[t]);
         }
+        let p = prefix64(t, w);
+        if (is_first) { goal = goal_of(stage, p.total); }
+        goal = min64(goal, p.total); // the sums of slices are rounded
         if (less64(p.before, goal) && !less64(add64(p.before, w), goal)) {
             let left = sub64(goal, p.before);
-            said[0] = t;
-            said[1] = atomicLoad(&bin_size[t]);
-            said[2] = left.x;
-            said[3] = left.y;
+            said = array(t, size, left.x, left.y);
         }
         let found = workgroupUniformLoad(&said);
-        b = box_of(b, d, found[0]);
+        if (of_slices) {
+            b.first = found[0] * IDS_OF_SHARE;
+            b.last = min(b.first + IDS_OF_SHARE, N_VOCAB) - 1u;
+        } else {
+            b = box_of(b, d, found[0]);
+        }
         goal = vec2(found[2], found[3]);
         if (found[1] <= ROOM) { break; }
+        of_slices = false;
+        is_first = false;
     }
-    let n = gather_box(t, b, c, by_id);
-    let at = few[cross_few(t, weigh_few(t, n, m, by_id), goal)];
-    return Cut(key_in(at, by_id), token_of(at, by_id));
-}
-
-fn choose_among_many(t: u32, drawn: Measure, by_id: bool) -> u32 {
-    var c = Cut(1u, N_VOCAB - 1u);
-    if (settings[AT_TOP_K] > 0u) {
-        c = narrow(t, COUNT, c, Measure(drawn.top, 1u, 1.0, FAR, true), false);
-    }
-    if (has(TOP_P)) {
-        c = narrow(t, SHARE, c, Measure(drawn.top, 1u, 1.0, FAR, false), false);
-    }
-    return narrow(t, DRAW, c, drawn, by_id).id;
+    return Found(b, goal);
 }

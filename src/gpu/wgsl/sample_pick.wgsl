@@ -3,8 +3,8 @@
 // Nearly always the choice is among few tokens, and they are found without reading all keys again: the
 // slices are dealt to 256 rows, and the k-th greatest of the rows' maxima is a bound that at least k
 // tokens reach, and hardly more than k. These are gathered and sorted in workgroup memory
-// (sample_few.wgsl). Where they have no room there, or the filters may keep others too, the choice is
-// narrowed down over all keys (sample_many.wgsl).
+// (sample_few.wgsl). Where they have no room there, or the filters may keep others too, each of top-k,
+// top-p and the draw is a search over all keys (sample_many.wgsl) for the last token to keep.
 //
 // keys, slices: of sample_scan.wgsl. The other bindings: sample_finish.wgsl.
 @group(0) @binding(auto) var<storage, read> keys: array<vec4<u32>>;
@@ -13,15 +13,13 @@
 const THREADS: u32 = 256u;
 const PART: u32 = SLICE / 4u; // words of keys in a slice
 
-var<workgroup> rows: array<u32, THREADS>;   // greatest keys
-var<workgroup> said: array<u32, 4>;         // what one thread tells all
-var<workgroup> listed: array<u32, ROOM>;    // slices to look at
-var<workgroup> n_listed: atomic<u32>;
-var<workgroup> lowest: atomic<u32>;
+var<workgroup> rows: array<u32, THREADS>; // greatest keys
+var<workgroup> said: array<u32, 4>;       // what one thread tells all
+var<workgroup> lowest: array<atomic<u32>, 2>;
 
 struct Bounds {
-    top: u32,  // greatest key
-    kth: u32,  // k-th greatest of the rows
+    top: u32, // greatest key
+    kth: u32, // k-th greatest of the rows
 }
 
 fn bounds_of(t: u32, mine: u32, k: u32) -> Bounds {
@@ -40,50 +38,19 @@ fn bounds_of(t: u32, mine: u32, k: u32) -> Bounds {
 
 // The first token of the greatest key. mine: the greatest of this thread's slices, and the first such.
 fn first_of_top(t: u32, top: u32, mine: u32, mine_at: u32) -> u32 {
-    if (t == 0u) {
-        atomicStore(&n_listed, N_SLICES);
-        atomicStore(&lowest, N_VOCAB);
-    }
+    if (t < 2u) { atomicStore(&lowest[t], 0xffffffffu); }
     workgroupBarrier();
-    if (mine == top) { atomicMin(&n_listed, mine_at); }
+    if (mine == top) { atomicMin(&lowest[0], mine_at); }
     workgroupBarrier();
     for (var i = t; i < PART; i += THREADS) {
-        let at = atomicLoad(&n_listed) * PART + i;
+        let at = atomicLoad(&lowest[0]) * PART + i;
         let same = keys[at] == vec4(top);
         if (any(same)) {
-            atomicMin(&lowest, 4u * at + select(select(select(3u, 2u, same.z), 1u, same.y), 0u, same.x));
+            atomicMin(&lowest[1], 4u * at + select(select(select(3u, 2u, same.z), 1u, same.y), 0u, same.x));
         }
     }
     workgroupBarrier();
-    return atomicLoad(&lowest);
-}
-
-// Gathers the tokens whose keys reach `least`; more than ROOM: there are too many.
-fn gather_few(t: u32, least: u32, by_id: bool) -> u32 {
-    if (t == 0u) {
-        atomicStore(&n_listed, 0u);
-        atomicStore(&n_few, 0u);
-    }
-    workgroupBarrier();
-    for (var s = t; s < N_SLICES; s += THREADS) {
-        if (slices[s].x >= least) {
-            let at = atomicAdd(&n_listed, 1u);
-            if (at < ROOM) { listed[at] = s; }
-        }
-    }
-    workgroupBarrier();
-    let n = atomicLoad(&n_listed);
-    for (var i = t; i < min(n, ROOM) * PART; i += THREADS) {
-        let at = listed[i / PART] * PART + i % PART;
-        let k = keys[at];
-        if (k.x >= least) { add_few(k.x, 4u * at, by_id); }
-        if (k.y >= least) { add_few(k.y, 4u * at + 1u, by_id); }
-        if (k.z >= least) { add_few(k.z, 4u * at + 2u, by_id); }
-        if (k.w >= least) { add_few(k.w, 4u * at + 3u, by_id); }
-    }
-    workgroupBarrier();
-    if (t == 0u) { said[0] = select(atomicLoad(&n_few), ROOM + 1u, n > ROOM); }
-    return workgroupUniformLoad(&said)[0];
+    return atomicLoad(&lowest[1]);
 }
 
 // What min-p keeps has at least this key.
@@ -93,85 +60,66 @@ fn least_of_min_p(top: u32) -> u32 {
     return max(1u, min(top, key_of(bitcast<u32>(logit_of(top) + setting(AT_LOG_MIN_P)))));
 }
 
-fn slice_weight(s: u32, top: u32, inverse: f32, far: f32) -> vec2<u32> {
-    let all = slices[s];
-    return fixed(weight(all.x, top, inverse, far) * bitcast<f32>(all.y));
-}
-
-// The whole of all weights at temperature 1.
-fn plain_total(t: u32, top: u32) -> vec2<u32> {
-    var sum = vec2(0u);
-    for (var s = t; s < N_SLICES; s += THREADS) { sum = add64(sum, slice_weight(s, top, 1.0, FAR)); }
-    return prefix64(t, sum).total;
-}
-
-// Draws among all tokens in the order of their ids: first a slice, by the sums, then a token of it.
-fn draw_among_all(t: u32, m: Measure) -> u32 {
-    let per = (N_SLICES + THREADS - 1u) / THREADS;
-    let begin = min(t * per, N_SLICES);
-    let end = min(begin + per, N_SLICES);
-    var sum = vec2(0u);
-    for (var s = begin; s < end; s++) { sum = add64(sum, slice_weight(s, m.top, m.inverse, m.far)); }
-    let p = prefix64(t, sum);
-    let goal = draw_goal(p.total);
-    if (less64(p.before, goal) && !less64(add64(p.before, sum), goal)) {
-        var left = sub64(goal, p.before);
-        var s = begin;
-        for (; s + 1u < end; s++) {
-            let w = slice_weight(s, m.top, m.inverse, m.far);
-            if (!less64(w, left)) { break; }
-            left = sub64(left, w);
-        }
-        said[0] = s;
-        said[1] = left.x;
-        said[2] = left.y;
-    }
-    let found = workgroupUniformLoad(&said);
-    if (t == 0u) { atomicStore(&n_few, 0u); }
-    workgroupBarrier();
-    for (var i = t; i < PART; i += THREADS) {
-        let at = found[0] * PART + i;
-        let k = keys[at];
-        if (k.x > 0u) { add_few(k.x, 4u * at, true); }
-        if (k.y > 0u) { add_few(k.y, 4u * at + 1u, true); }
-        if (k.z > 0u) { add_few(k.z, 4u * at + 2u, true); }
-        if (k.w > 0u) { add_few(k.w, 4u * at + 3u, true); }
-    }
-    workgroupBarrier();
-    if (t == 0u) { said[0] = atomicLoad(&n_few); }
-    let n = workgroupUniformLoad(&said)[0];
-    sort_few(t, n);
-    let w = weigh_few(t, n, m, true);
-    return token_of(few[cross_few(t, w, vec2(found[1], found[2]))], true);
+// How a stage weighs tokens.
+fn measure_of(stage: u32, top: u32, least: u32) -> Measure {
+    if (stage == DRAW) { return Measure(top, least, setting(AT_INVERSE), setting(AT_FAR), false); }
+    return Measure(top, 1u, 1.0, FAR, stage == COUNT);
 }
 
 fn choose(t: u32, top: u32, kth: u32) -> u32 {
     let top_k = settings[AT_TOP_K];
     let least = least_of_min_p(top);
-    let drawn = Measure(top, least, setting(AT_INVERSE), setting(AT_FAR), false);
     let by_id = top_k == 0u && !has(TOP_P);
-    if (by_id && !has(MIN_P)) { return draw_among_all(t, drawn); }
-    if (top_k > MOST_K) { return choose_among_many(t, drawn, by_id); }
-
-    var reach = least; // what min-p drops need not be gathered, unless top-p counts it in
+    // What min-p drops need not be gathered, unless top-p counts it in.
+    var reach = least;
     if (!by_id) { reach = select(max(least, kth), max(1u, kth), top_k > 0u && has(TOP_P)); }
-    var n = gather_few(t, reach, by_id);
-    if (n > ROOM) { return choose_among_many(t, drawn, by_id); }
-    sort_few(t, n);
-    if (top_k > 0u) { n = min(n, top_k); }
-    if (has(TOP_P)) {
-        var total = vec2(0u);
-        if (top_k == 0u) { total = plain_total(t, top); }
-        let w = weigh_few(t, n, Measure(top, 1u, 1.0, FAR, false), false);
-        if (top_k > 0u) { total = w.total; }
-        let goal = share_goal(total);
-        if (top_k == 0u && reach > least && less64(w.total, goal)) { // top-p keeps more than these
-            return choose_among_many(t, drawn, by_id);
+    var is_few = top_k <= MOST_K && (!by_id || has(MIN_P));
+    var b = Box(reach, top, 0u, N_VOCAB - 1u);
+    var c = Cut(1u, N_VOCAB - 1u);
+    var n = 0u; // tokens that have been gathered
+    var stage = COUNT;
+    loop {
+        if (stage == COUNT && (is_few || top_k == 0u)) { stage = SHARE; }
+        if (stage == SHARE && !has(TOP_P)) { stage = DRAW; }
+        let m = measure_of(stage, top, least);
+        var goal = vec2(0u);
+        if (!is_few) {
+            let found = narrow(t, stage, c, m, by_id);
+            b = found.within;
+            goal = found.goal;
+            n = 0u;
         }
-        n = cross_few(t, w, goal) + 1u;
+        if (n == 0u) {
+            n = gather(t, b, c, by_id);
+            if (n > ROOM) { // of what was thought to be few
+                is_few = false;
+                stage = COUNT;
+                continue;
+            }
+            sort_few(t, n);
+            if (is_few && top_k > 0u) { n = min(n, top_k); }
+        }
+        let w = weigh_few(t, n, m, by_id);
+        if (is_few) {
+            var total = w.total;
+            if (stage == SHARE && top_k == 0u) { total = prefix64(t, slices_weight(t, m)).total; }
+            goal = goal_of(stage, total);
+            if (stage == SHARE && top_k == 0u && reach > least) {
+                if (t == 0u) { said[0] = select(0u, 1u, less64(w.total, goal)); }
+                if (workgroupUniformLoad(&said)[0] == 1u) { // top-p keeps more than these
+                    is_few = false;
+                    continue;
+                }
+            }
+        }
+        let at = cross_few(t, w, goal);
+        let last = few[at];
+        if (stage == DRAW) { return token_of(last, by_id); }
+        n = at + 1u;
+        if (!is_few) { c = Cut(key_in(last, by_id), token_of(last, by_id)); }
+        stage++;
     }
-    let w = weigh_few(t, n, drawn, by_id);
-    return token_of(few[cross_few(t, w, draw_goal(w.total))], by_id);
+    return NO_TOKEN;
 }
 
 @compute @workgroup_size(256)

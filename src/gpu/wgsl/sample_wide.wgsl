@@ -13,6 +13,8 @@ fn less64(a: vec2<u32>, b: vec2<u32>) -> bool {
     return a.y < b.y || (a.y == b.y && a.x < b.x);
 }
 
+fn min64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> { return select(a, b, less64(b, a)); }
+
 // The product of two words, by halves.
 fn mul_wide(a: u32, b: u32) -> vec2<u32> {
     let a0 = a & 0xffffu;
@@ -32,7 +34,7 @@ fn share_of(total: vec2<u32>, share: u32) -> vec2<u32> {
 
 // floor(total * u) with u = (word + 1/2) / 2^32, as (word * total + total / 2) / 2^32
 fn drawn_of(total: vec2<u32>, word: u32) -> vec2<u32> {
-    let half = vec2(total.x >> 1u | total.y << 31u, total.y >> 1u);
+    let half = vec2((total.x >> 1u) | (total.y << 31u), total.y >> 1u);
     let carry = add64(mul_wide(total.x, word), vec2(half.x, 0u)).y;
     return add64(mul_wide(total.y, word), add64(vec2(half.y, 0u), vec2(carry, 0u)));
 }
