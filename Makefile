@@ -218,7 +218,7 @@ define WASM_RULES
 build/wasm/$(1)/%.o: %.c build/wasm/$(1)/flags
 	@mkdir -p $$(@D)
 	$$(SAY) "$(WASM_CC) $(1) $$<"
-	$$(Q)$(WASM_CC) $$(WASM_FLAGS) $$(call wasm_features,$(1)) $$(if $$(filter $$<,$$(WASM_HOT)),$$(WASM_HOT_OPT),$$(WASM_OPT)) \
+	$$(Q)$(WASM_CC) $$(WASM_FLAGS) $$(call wasm_features,$(1)) $$(if $$(filter $$(WASM_HOT) tests/%,$$<),$$(WASM_HOT_OPT),$$(WASM_OPT)) \
 	    -c $$< -o $$@
 build/wasm/$(1)/flags: FORCE
 	@mkdir -p $$(@D)
@@ -262,6 +262,29 @@ test-wasm: all wasm js/node_modules/.package-lock.json ## the WebAssembly module
 	@$(NODE_RELAXED) --no-warnings tests/wasm_smoke.mjs
 .PHONY: test-ops test-wasm wasm-tests
 
+# The GPU's tests as WebAssembly programs, on the package's player: in Node over Dawn (npm's webgpu and a
+# Vulkan driver, make gpu-tools) and in headless Chromium. A program takes of the library and of what tests
+# share what it uses.
+GPU_BUILD  := build/wasm/simd-threads
+GPU_TESTS  := $(patsubst tests/%.c,$(GPU_BUILD)/tests/%.wasm,$(wildcard tests/test_gpu_*.c))
+GPU_SHARED := $(patsubst %.c,$(GPU_BUILD)/%.o,$(filter-out tests/test_% tests/template_driver.c,$(wildcard tests/*.c)) \
+                $(filter-out src/wasm/%,$(WASM_SRC)))
+
+$(GPU_BUILD)/tests/test_gpu_%.wasm: $(GPU_BUILD)/tests/test_gpu_%.o $(GPU_SHARED)
+	$(SAY) "$(WASM_LD) $@"
+	$(Q)$(WASM_LD) --gc-sections --import-memory --max-memory=4294967296 -z stack-size=1048576 --stack-first \
+	    --shared-memory --no-check-features $(WASM_SYSROOT)/lib/wasm32-wasi/crt1-command.o $< \
+	    --start-lib $(GPU_SHARED) --end-lib -L$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $(WASM_BUILTINS) -o $@
+
+build/wasm/gpu.mjs: $(addprefix js/src/,gpu.ts gpu_objects.ts player.ts readback.ts errors.ts error_codes.ts) js/node_modules/.package-lock.json
+	$(Q)js/node_modules/.bin/esbuild --bundle --format=esm --log-level=warning js/src/gpu.ts --outfile=$@
+
+gpu-web-tests: wasm-check $(GPU_TESTS) build/wasm/gpu.mjs
+
+test-gpu-web: gpu-web-tests ## the GPU's tests through the package's player, in Node and in Chromium; GPU_ARGS=--no-f16, ..
+	@$(NODE) --no-warnings tests/gpu_web.mjs $(GPU_ARGS)
+.PHONY: gpu-web-tests test-gpu-web
+
 # ---- 64-bit Arm ---------------------------------------------------------------------------------
 # A cross build, linked statically so that it needs no system of its own, run under qemu's user mode as
 # processors with and without the instructions that the kernels use. make arm-tools installs both.
@@ -283,6 +306,13 @@ arm-programs: $(B)/ingle $(ARM_TESTS:%=$(B)/tests/%)
 arm-tools:                 ## installs gcc for 64-bit Arm and qemu's user mode (Debian, Ubuntu)
 	@sh tools/install_arm.sh
 .PHONY: test-arm arm-programs arm-tools
+
+# ---- the GPU ------------------------------------------------------------------------------------
+# Tests of the native GPU player find Dawn's library by INGLE_DAWN or where gpu-tools puts it; without it
+# they skip themselves.
+gpu-tools:                 ## installs software Vulkan and, into build/gpu, Dawn, for tests (Debian, Ubuntu)
+	@sh tools/install_gpu.sh
+.PHONY: gpu-tools
 
 # ---- the web ------------------------------------------------------------------------------------
 # The npm package (js/dist), the page (app/dist) and their tests, in Node and in headless Chromium.

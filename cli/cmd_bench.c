@@ -5,6 +5,7 @@
  * read memory of that size; prompts are given in operations, two a multiply-add of a matrix. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd.h"
 #include "setup.h"
@@ -19,23 +20,53 @@ typedef struct {
     const setup_model *m;
     ingle_session *session;
     const char *backend;
+    bool gpu;
     int32_t *ids;      // [longest depth + longest test]
     ingle_limits limits;
     term_bar bar;
     uint64_t done, total;
 } bench;
 
-/* Milliseconds of one run; < 0 on failure. */
+/* Milliseconds of n tokens after the first, chosen by the session itself after `depth` tokens (one at
+ * least): a GPU chooses them without us. */
+static double measure_generation(bench *b, const bench_test *t, ingle_error *err)
+{
+    ingle_generate_options opt = {.has_sampling = true, .n_predict = t->n + 1, .ignore_eos = true};
+    ingle_generation *g;
+    double start = 0;
+    ingle_sampling_init(&opt.sampling);
+    opt.sampling.temperature = 0;
+    ingle_session_truncate(b->session, 0);
+    ingle_status status = ingle_generation_open(&g, b->session, b->ids, t->depth ? t->depth : 1, &opt, err);
+    for (uint32_t i = 0; status == INGLE_OK && i <= t->n; i++) {
+        ingle_part part;
+        status = ingle_generation_next(g, &part, err);
+        if (i == 0)
+            start = term_ms();
+        if (status == INGLE_OK && term_interrupted())
+            status = out_error(err, INGLE_ERR_CANCELLED, "interrupted");
+    }
+    const double ms = term_ms() - start;
+    ingle_generation_close(g);
+    return status == INGLE_OK ? ms : -1;
+}
+
+/* Milliseconds of one run; < 0 on failure. Logits are asked for, because a session makes them when they are. */
 static double measure(bench *b, const bench_test *t, ingle_error *err)
 {
+    if (b->gpu && !t->prompt)
+        return measure_generation(b, t, err);
     ingle_session_truncate(b->session, 0);
     if (t->depth && ingle_session_append(b->session, b->ids, t->depth, err) != INGLE_OK)
         return -1;
     const int32_t *ids = b->ids + t->depth;
     const double start = term_ms();
-    if (t->prompt)
-        return ingle_session_append(b->session, ids, t->n, err) == INGLE_OK ? term_ms() - start
-                                                                           : -1;
+    if (t->prompt) {
+        if (ingle_session_append(b->session, ids, t->n, err) != INGLE_OK)
+            return -1;
+        ingle_session_logits(b->session);
+        return term_ms() - start;
+    }
     for (uint32_t i = 0; i < t->n; i++) {
         if (term_interrupted()) {
             out_error(err, INGLE_ERR_CANCELLED, "interrupted");
@@ -43,6 +74,7 @@ static double measure(bench *b, const bench_test *t, ingle_error *err)
         }
         if (ingle_session_append(b->session, ids + i, 1, err) != INGLE_OK)
             return -1;
+        ingle_session_logits(b->session);
     }
     return term_ms() - start;
 }
@@ -165,7 +197,7 @@ static ingle_status run_test(bench *b, const bench_test *t, ingle_error *err)
         if (i > 0) // the first warms caches and clocks
             rates[i - 1] = ms > 0 ? t->n / (ms * 1e-3) : 0;
     }
-    const ingle_status status = measure_limits(b, err);
+    const ingle_status status = b->gpu ? INGLE_OK : measure_limits(b, err);
     return status == INGLE_OK ? report(b, t, rates, n, err) : status;
 }
 
@@ -192,8 +224,10 @@ static ingle_status run_threads(bench *b, uint32_t threads, const opt_counts *li
         status = ingle_session_open(&b->session, b->m->model, &opt, err);
     if (status == INGLE_OK) {
         b->backend = ingle_session_backend(b->session);
+        b->gpu = strncmp(b->backend, "gpu", 3) == 0;
         b->limits = (ingle_limits){0};
-        status = measure_limits(b, err);
+        if (!b->gpu)
+            status = measure_limits(b, err);
     }
     for (uint32_t d = 0; d < depths->n; d++)
         for (int kind = 0; kind < 2; kind++)
@@ -217,7 +251,7 @@ static ingle_status run_all(bench *b, ingle_error *err)
     const opt_counts *threads = o->bench_threads.n ? &o->bench_threads : &zero;
     const opt_counts *depths = o->bench_depth.n ? &o->bench_depth : &zero;
     const uint32_t longest = most(lists[0]) > most(lists[1]) ? most(lists[0]) : most(lists[1]);
-    const uint32_t n_ctx = most(depths) + (longest ? longest : 1);
+    const uint32_t n_ctx = most(depths) + (longest ? longest : 1) + 1; // a GPU's test draws one more
     b->total = (uint64_t)threads->n * depths->n * (lists[0]->n + lists[1]->n) *
                (o->repetitions + 1u);
     b->ids = malloc(n_ctx * sizeof *b->ids);

@@ -61,7 +61,7 @@ static bool prompt_progress(void *user, size_t done, size_t total)
 ingle_session_options setup_session(const options *o, term_bar *bar)
 {
     term_bar_start(bar, "prompt", !o->quiet, false);
-    const char *cpu = getenv("INGLE_CPU");
+    const char *cpu = getenv("INGLE_CPU"), *gpu = getenv("INGLE_GPU");
     return (ingle_session_options){
         .n_ctx = o->n_ctx,
         .n_batch = o->n_batch,
@@ -72,6 +72,7 @@ ingle_session_options setup_session(const options *o, term_bar *bar)
         .kv_k = (ingle_kv_type)o->kv_k,
         .kv_v = (ingle_kv_type)o->kv_v,
         .cpu = cpu && *cpu ? cpu : NULL,
+        .gpu = gpu && *gpu ? gpu : NULL,
         .progress = prompt_progress,
         .progress_user = bar,
     };

@@ -19,7 +19,7 @@ typedef struct {
 int setup_open(setup_model *m, const options *o); // EXIT_DONE or the exit code
 void setup_close(setup_model *m);
 
-/* Session options from the command line, $INGLE_CPU and a progress bar for long prompts. The bar
+/* Session options from the command line, $INGLE_CPU, $INGLE_GPU and a progress bar for long prompts. The bar
  * is the caller's and outlives the session. */
 ingle_session_options setup_session(const options *o, term_bar *bar);
 

@@ -256,6 +256,7 @@ typedef struct {
     ingle_backend backend;
     ingle_kv_type kv_k, kv_v;
     const char *cpu; // highest CPU path allowed: "ref", "portable", "avx2" ...; NULL = the best
+    const char *gpu; // what GPU kernels may use, of "int8,subgroups,f16", or "f32"; NULL = all there is
     /* Called between passes of a long prompt with tokens done and in all; false cancels:
      * ERR_CANCELLED, and what is done stays. May be NULL. */
     bool (*progress)(void *user, size_t done, size_t total);
@@ -384,6 +385,7 @@ typedef struct {
     size_t n_stops;
     bool ignore_eos;           // end tokens are forbidden
     bool special;              // control tokens appear in the text
+    uint32_t burst;            // on a GPU: tokens queued together, at most 16; 0 = by their speed
     bool logprobs;             // ingle_part.logprob is wanted (a pass over the logits a token)
 } ingle_generate_options;
 

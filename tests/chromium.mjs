@@ -12,7 +12,7 @@ export function whyNoBrowser() {
     return existsSync(PATH) ? '' : `no Chromium at ${PATH}`
 }
 
-export function openBrowser() {
+export function openBrowser(more = []) {
     const { chromium } = createRequire(new URL('../js/package.json', import.meta.url))('playwright-core')
-    return chromium.launch({ executablePath: PATH, headless: true, args: ARGS })
+    return chromium.launch({ executablePath: PATH, headless: true, args: [...ARGS, ...more] })
 }

@@ -103,3 +103,10 @@ const char *test_find_model(const char *name)
     }
     return NULL;
 }
+
+const char *test_find_dawn(void)
+{
+    static const char installed[] = "build/gpu/node_modules/bun-webgpu-linux-x64/libwebgpu_wrapper.so";
+    const char *const named = getenv("INGLE_DAWN");
+    return named && *named ? named : test_file_exists(installed) ? installed : NULL;
+}

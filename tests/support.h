@@ -30,4 +30,7 @@ bool test_file_exists(const char *path);
  * nowhere. Static memory, until the next call. */
 const char *test_find_model(const char *name);
 
+/* Dawn's library for tests on a GPU: $INGLE_DAWN, or where make gpu-tools put it; NULL if nowhere. */
+const char *test_find_dawn(void);
+
 #endif

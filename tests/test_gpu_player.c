@@ -1,10 +1,11 @@
 /* The native player against a real WebGPU implementation: what tape.h and player.h say, command by
- * command. Needs Dawn's library (INGLE_DAWN, else build/gpu, see make gpu-tools), else skips. */
+ * command. Skipped without Dawn's library or an adapter for it (make gpu-tools installs both). */
 #include "harness.h"
 
 #include "gpu/player.h"
 #include "host/host.h"
 #include "support.h"
+#include "tape_hand.h"
 
 static const char doubling[] = "@group(0) @binding(0) var<storage, read_write> x: array<f32>;\n"
                                "@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) i: vec3<u32>) {\n"
@@ -18,22 +19,16 @@ static const char adding[] = "@group(0) @binding(0) var<storage, read> a: array<
 
 enum { N = 1000, BYTES = N * 4 };
 
-static const char *library(void)
-{
-    static const char packed[] = "build/gpu/node_modules/bun-webgpu-linux-x64/libwebgpu_wrapper.so";
-    return getenv("INGLE_DAWN") ? NULL : test_file_exists(packed) ? packed : NULL;
-}
-
 /* False, and the test is skipped, where there is no library or no adapter. */
 static bool open_player(gpu_player *p, const gpu_native_options *options, const char *test)
 {
     gpu_native_options o = options ? *options : (gpu_native_options){0};
-    o.library = library();
+    o.library = test_find_dawn();
     ingle_error e = {0};
     const ingle_status status = gpu_native_open(p, &o, NULL, &e);
     if (status == INGLE_OK)
         return true;
-    printf("skipped: %s: %s\n", test, e.text);
+    printf("skipped: %s: %s%s\n", test, e.text, o.library ? "" : " (make gpu-tools)");
     test_skip = 1;
     CHECK_MSG(status == INGLE_ERR_DEVICE, "%s", e.text);
     return false;
@@ -43,61 +38,6 @@ static bool open_player(gpu_player *p, const gpu_native_options *options, const 
     if (!open_player(&(p), options, __func__))  \
         return;                                 \
     tape t = {0}
-
-/* ---- a tape by hand ----------------------------------------------------------------------------- */
-
-static void words(tape *t, size_t n, const uint32_t *w)
-{
-    for (size_t i = 0; i < n; i++)
-        tape_add(t, w[i]);
-}
-
-#define WORDS(t, ...) words(t, sizeof((uint32_t[]){__VA_ARGS__}) / 4, (uint32_t[]){__VA_ARGS__})
-
-static void text(tape *t, const char *s)
-{
-    tape_add_address(t, s);
-    tape_add(t, (uint32_t)strlen(s));
-}
-
-static void buffer(tape *t, uint32_t number, uint64_t bytes, const char *label)
-{
-    WORDS(t, TAPE_BUFFER, number);
-    tape_add64(t, bytes);
-    text(t, label);
-}
-
-static void pipeline(tape *t, uint32_t number, const char *code, uint32_t n, uint32_t writes, const char *label)
-{
-    WORDS(t, TAPE_PIPELINE, number);
-    text(t, code);
-    WORDS(t, n, writes);
-    text(t, label);
-}
-
-static void write_to(tape *t, uint32_t number, const void *from, uint32_t bytes)
-{
-    WORDS(t, TAPE_WRITE, number, 0, 0);
-    tape_add_address(t, from);
-    tape_add(t, bytes);
-}
-
-static void read_from(tape *t, uint32_t number, void *to, uint32_t bytes, uint32_t ticket)
-{
-    WORDS(t, TAPE_READ, number, 0, 0);
-    tape_add_address(t, to);
-    WORDS(t, bytes, ticket);
-}
-
-static void group(tape *t, uint32_t number, uint32_t of, uint32_t n, const uint32_t *buffers, uint64_t bytes)
-{
-    WORDS(t, TAPE_GROUP, number, of, n);
-    for (uint32_t i = 0; i < n; i++) {
-        tape_add(t, buffers[i]);
-        tape_add64(t, 0);
-        tape_add64(t, bytes);
-    }
-}
 
 static ingle_status play(gpu_player *p, tape *t, ingle_error *e)
 {
@@ -131,13 +71,13 @@ static void prepare(gpu_player *p, tape *t)
     static float numbers[N];
     for (int i = 0; i < N; i++)
         numbers[i] = (float)i;
-    buffer(t, 0, BYTES, "numbers");
-    buffer(t, 1, BYTES, "sums");
-    write_to(t, 0, numbers, BYTES);
-    pipeline(t, 0, doubling, 1, 1, "double");
-    pipeline(t, 1, adding, 2, 2, "add");
-    group(t, 0, 0, 1, (uint32_t[]){0}, BYTES);
-    group(t, 1, 1, 2, (uint32_t[]){0, 1}, BYTES);
+    hand_buffer(t, 0, BYTES, "numbers");
+    hand_buffer(t, 1, BYTES, "sums");
+    hand_write(t, 0, 0, numbers, BYTES);
+    hand_pipeline(t, 0, doubling, 1, 1, "double");
+    hand_pipeline(t, 1, adding, 2, 2, "add");
+    hand_group(t, 0, 0, 1, (uint32_t[]){0}, BYTES);
+    hand_group(t, 1, 1, 2, (uint32_t[]){0, 1}, BYTES);
     WORDS(t, TAPE_READY, 1000);
     PLAY(*p, *t);
     WAIT(*p, 1000, NULL);
@@ -173,20 +113,21 @@ static void limits(void)
 static void options_forbid(void)
 {
     gpu_player p;
-    const gpu_native_options none = {.no_f16 = true, .no_subgroups = true, .max_buffer = 64 << 20, .max_binding = 1 << 20};
+    const gpu_native_options none = {
+        .no_f16 = true, .no_subgroups = true, .max_buffer = 64 << 20, .max_binding = 1 << 20};
     OPEN(p, &none);
     CHECK(!p.limits.f16 && !p.limits.subgroup_max);
     CHECK(p.limits.max_buffer == 64 << 20 && p.limits.max_binding == 1 << 20);
     ingle_error e;
-    buffer(&t, 0, (64 << 20) + 4, "weights");
+    hand_buffer(&t, 0, (64 << 20) + 4, "weights");
     CHECK(play(&p, &t, &e) == INGLE_ERR_MEMORY);
     CHECK_MSG(strstr(e.text, "weights") && strstr(e.text, "67108868"), "%s", e.text);
-    buffer(&t, 0, 64 << 20, "weights");
-    pipeline(&t, 0, doubling, 1, 1, "double");
-    group(&t, 0, 0, 1, (uint32_t[]){0}, (1 << 20) + 256);
+    hand_buffer(&t, 0, 64 << 20, "weights");
+    hand_pipeline(&t, 0, doubling, 1, 1, "double");
+    hand_group(&t, 0, 0, 1, (uint32_t[]){0}, (1 << 20) + 256);
     CHECK(play(&p, &t, &e) == INGLE_ERR_DEVICE);
     CHECK_MSG(strstr(e.text, "double"), "%s", e.text);
-    pipeline(&t, 1, "enable f16;\n@compute @workgroup_size(1) fn main() { }\n", 0, 0, "half");
+    hand_pipeline(&t, 1, "enable f16;\n@compute @workgroup_size(1) fn main() { }\n", 0, 0, "half");
     WORDS(&t, TAPE_READY, 0);
     PLAY(p, t);
     CHECK(p.wait(p.user, 0, NULL, &e) == INGLE_ERR_DEVICE);
@@ -199,7 +140,7 @@ static void unknown_adapter(void)
     OPEN(p, NULL);
     finish(&p, &t);
     ingle_error e = {0};
-    const gpu_native_options o = {.library = library(), .adapter = "no such adapter"};
+    const gpu_native_options o = {.library = test_find_dawn(), .adapter = "no such adapter"};
     CHECK(gpu_native_open(&p, &o, NULL, &e) == INGLE_ERR_DEVICE && strstr(e.text, "no such adapter"));
     CHECK(!p.play);
     const gpu_native_options elsewhere = {.library = "/no/such/library.so"};
@@ -214,9 +155,9 @@ static void doubles(void)
     OPEN(p, NULL);
     prepare(&p, &t);
     float got[N], zeros[N];
-    read_from(&t, 1, zeros, BYTES, 0); // as it was made
+    hand_read(&t, 1, 0, zeros, BYTES, 0); // as it was made
     WORDS(&t, TAPE_DISPATCH, 0, 0, (N + 63) / 64, 1, 1);
-    read_from(&t, 0, got, BYTES, 1);
+    hand_read(&t, 0, 0, got, BYTES, 1);
     PLAY(p, t);
     WAIT(p, 1, NULL);
     WAIT(p, 0, NULL);
@@ -233,20 +174,23 @@ static void sections(void)
     prepare(&p, &t);
     float numbers[N], sums[N], copied[N];
     const uint32_t grid = (N + 63) / 64;
-    buffer(&t, 2, BYTES * 2, "copies");
+    hand_buffer(&t, 2, BYTES * 2, "copies");
     WORDS(&t, TAPE_SECTION, 0, 2, 0, 0, grid, 1, 1, 1, 1, grid, 1, 1);
     WORDS(&t, TAPE_RUN, 0, 3);
-    WORDS(&t, TAPE_COPY, 1, 0, 0, 2, BYTES, 0, BYTES, 0);
+    hand_copy(&t, 1, 0, 2, BYTES, BYTES);
     WORDS(&t, TAPE_RUN, 0, 1);
-    read_from(&t, 0, numbers, BYTES, 0);
-    read_from(&t, 1, sums, BYTES, 1);
-    WORDS(&t, TAPE_READ, 2, BYTES, 0);
-    tape_add_address(&t, copied);
-    WORDS(&t, BYTES, 2);
+    hand_read(&t, 0, 0, numbers, BYTES, 0);
+    hand_read(&t, 1, 0, sums, BYTES, 1);
+    hand_read(&t, 2, BYTES, copied, BYTES, 2);
     PLAY(p, t);
     for (uint32_t i = 0; i < 3; i++)
         WAIT(p, i, NULL);
     CHECK(holds(numbers, 16) && holds(sums, 2 + 4 + 8 + 16) && holds(copied, 2 + 4 + 8));
+    WORDS(&t, TAPE_SECTION, 0, 1, 0, 0, grid, 1, 1, TAPE_RUN, 0, 2); // another in its place
+    hand_read(&t, 0, 0, numbers, BYTES, 3);
+    PLAY(p, t);
+    WAIT(p, 3, NULL);
+    CHECK(holds(numbers, 64));
     finish(&p, &t);
 }
 
@@ -261,14 +205,47 @@ static void write_order(void)
         tens[i] = (float)i * 10;
     WORDS(&t, TAPE_DISPATCH, 1, 1, (N + 63) / 64, 1, 1); // sums = numbers
     WORDS(&t, TAPE_SUBMIT);
-    write_to(&t, 0, tens, BYTES);
-    read_from(&t, 1, first, BYTES, 0);
+    hand_write(&t, 0, 0, tens, BYTES);
+    hand_read(&t, 1, 0, first, BYTES, 0);
     WORDS(&t, TAPE_DISPATCH, 1, 1, (N + 63) / 64, 1, 1); // sums += 10 numbers
-    read_from(&t, 1, second, BYTES, 1);
+    hand_read(&t, 1, 0, second, BYTES, 1);
     PLAY(p, t);
     WAIT(p, 1, NULL);
     WAIT(p, 0, NULL);
     CHECK(holds(first, 1) && holds(second, 11));
+    finish(&p, &t);
+}
+
+/* More than is written ahead of the GPU; a pass that is recorded stays as it was. */
+static void large_writes(void)
+{
+    enum { WORDS_EACH = 4 << 20, BUFFERS = 5 }; // 16 MiB each
+    gpu_player p;
+    OPEN(p, NULL);
+    prepare(&p, &t);
+    uint32_t *numbers = malloc(WORDS_EACH * 4), got[BUFFERS][2];
+    ingle_error e = {0};
+    WORDS(&t, TAPE_DISPATCH, 1, 1, (N + 63) / 64, 1, 1);
+    for (uint32_t i = 0; i < BUFFERS; i++) {
+        hand_buffer(&t, 2 + i, WORDS_EACH * 4, "large");
+        for (uint32_t k = 0; k < WORDS_EACH; k++)
+            numbers[k] = i * WORDS_EACH + k;
+        hand_write(&t, 2 + i, 0, numbers, WORDS_EACH * 4);
+        CHECK_MSG(play(&p, &t, &e) == INGLE_OK, "%s", e.text); // numbers are another's from here on
+    }
+    float sums[N];
+    for (uint32_t i = 0; i < BUFFERS; i++) {
+        hand_read(&t, 2 + i, 0, &got[i][0], 4, 2 * i);
+        hand_read(&t, 2 + i, WORDS_EACH * 4 - 4, &got[i][1], 4, 2 * i + 1);
+    }
+    hand_read(&t, 1, 0, sums, BYTES, 2 * BUFFERS);
+    PLAY(p, t);
+    for (uint32_t ticket = 0; ticket <= 2 * BUFFERS; ticket++)
+        WAIT(p, ticket, NULL);
+    for (uint32_t i = 0; i < BUFFERS; i++)
+        CHECK(got[i][0] == i * WORDS_EACH && got[i][1] == (i + 1) * WORDS_EACH - 1);
+    CHECK(holds(sums, 1));
+    free(numbers);
     finish(&p, &t);
 }
 
@@ -283,7 +260,7 @@ static void many_reads(void)
     for (uint32_t round = 0; round < 3; round++) {
         for (uint32_t i = 0; i < READS; i++) {
             WORDS(&t, TAPE_DISPATCH, 1, 1, (N + 63) / 64, 1, 1);
-            read_from(&t, 1, got[i], BYTES, i);
+            hand_read(&t, 1, 0, got[i], BYTES, i);
         }
         PLAY(p, t);
         for (uint32_t i = READS; i--;)
@@ -306,7 +283,7 @@ static void numbers_used_again(void)
     WORDS(&t, TAPE_SECTION, 0, 1, 1, 1, grid, 1, 1);
     WORDS(&t, TAPE_RUN, 0, 1);
     WORDS(&t, TAPE_FREE, 0); // what is recorded with it still happens
-    read_from(&t, 1, got, BYTES, 0);
+    hand_read(&t, 1, 0, got, BYTES, 0);
     PLAY(p, t);
     WAIT(p, 0, NULL);
     CHECK(holds(got, 1));
@@ -314,12 +291,12 @@ static void numbers_used_again(void)
     CHECK(play(&p, &t, &e) == INGLE_ERR_INTERNAL);
     WORDS(&t, TAPE_FREE, 0);
     CHECK(play(&p, &t, &e) == INGLE_ERR_INTERNAL);
-    buffer(&t, 0, BYTES, "another");
-    write_to(&t, 0, got, BYTES);
-    group(&t, 2, 1, 2, (uint32_t[]){0, 1}, BYTES);
+    hand_buffer(&t, 0, BYTES, "another");
+    hand_write(&t, 0, 0, got, BYTES);
+    hand_group(&t, 2, 1, 2, (uint32_t[]){0, 1}, BYTES);
     WORDS(&t, TAPE_SECTION, 1, 1, 1, 2, grid, 1, 1);
     WORDS(&t, TAPE_RUN, 1, 1);
-    read_from(&t, 1, got, BYTES, 1);
+    hand_read(&t, 1, 0, got, BYTES, 1);
     PLAY(p, t);
     WAIT(p, 1, NULL);
     CHECK(holds(got, 2));
@@ -341,7 +318,8 @@ static void stamps(void)
     for (uint32_t i = 0; i < STAMPS; i++) {
         WAIT(p, i, &when[i]);
         if (p.limits.timestamps)
-            CHECK_MSG(when[i] >= before && when[i] > 0, "%llu then %llu", (unsigned long long)before, (unsigned long long)when[i]);
+            CHECK_MSG(when[i] >= before && when[i] > 0, "%llu then %llu", (unsigned long long)before,
+                      (unsigned long long)when[i]);
         else
             CHECK(when[i] == 0);
         before = when[i];
@@ -359,10 +337,10 @@ static void wrong_code(void)
     prepare(&p, &t);
     ingle_error e = {0};
     float got[N];
-    pipeline(&t, 2, "@compute @workgroup_size(1) fn main() { let x = missing_name; }\n", 0, 0, "misspelt");
-    pipeline(&t, 3, doubling, 1, 0, "read_only"); // the layout does not let it write
-    pipeline(&t, 4, doubling, 1, 1, "double_again");
-    group(&t, 2, 4, 1, (uint32_t[]){0}, BYTES);
+    hand_pipeline(&t, 2, "@compute @workgroup_size(1) fn main() { let x = missing_name; }\n", 0, 0, "misspelt");
+    hand_pipeline(&t, 3, doubling, 1, 0, "read_only"); // the layout does not let it write
+    hand_pipeline(&t, 4, doubling, 1, 1, "double_again");
+    hand_group(&t, 2, 4, 1, (uint32_t[]){0}, BYTES);
     WORDS(&t, TAPE_READY, 0);
     PLAY(p, t);
     CHECK(p.wait(p.user, 0, NULL, &e) == INGLE_ERR_DEVICE);
@@ -373,7 +351,7 @@ static void wrong_code(void)
     CHECK(play(&p, &t, &e) == INGLE_ERR_INTERNAL);
     WORDS(&t, TAPE_DISPATCH, 4, 2, (N + 63) / 64, 1, 1); // the good one works
     WORDS(&t, TAPE_READY, 0);                            // and what failed is told once
-    read_from(&t, 0, got, BYTES, 1);
+    hand_read(&t, 0, 0, got, BYTES, 1);
     PLAY(p, t);
     WAIT(p, 0, NULL);
     WAIT(p, 1, NULL);
@@ -388,19 +366,19 @@ static void refused_calls(void)
     prepare(&p, &t);
     ingle_error e = {0};
     float got[N];
-    WORDS(&t, TAPE_COPY, 0, 0, 0, 1, 0, 0, BYTES + 4, 0); // beyond the end
+    hand_copy(&t, 0, 0, 1, 0, BYTES + 4); // beyond the end
     WORDS(&t, TAPE_SUBMIT);
     CHECK(play(&p, &t, &e) == INGLE_ERR_DEVICE);
     CHECK_MSG(e.text[0] != 0, "%s", e.text);
-    group(&t, 2, 0, 1, (uint32_t[]){0}, BYTES + 256); // a binding beyond the end
+    hand_group(&t, 2, 0, 1, (uint32_t[]){0}, BYTES + 256); // a binding beyond the end
     CHECK(play(&p, &t, &e) == INGLE_ERR_DEVICE);
     CHECK_MSG(strstr(e.text, "double"), "%s", e.text);
     WORDS(&t, TAPE_DISPATCH, 0, 0, 65536, 1, 1);
     WORDS(&t, TAPE_SUBMIT);
     CHECK(play(&p, &t, &e) == INGLE_ERR_DEVICE);
-    write_to(&t, 0, got, 6); // no multiple of 4
+    hand_write(&t, 0, 0, got, 6); // no multiple of 4
     CHECK(play(&p, &t, &e) == INGLE_ERR_DEVICE);
-    read_from(&t, 0, got, BYTES, 0); // and it goes on
+    hand_read(&t, 0, 0, got, BYTES, 0); // and it goes on
     PLAY(p, t);
     WAIT(p, 0, NULL);
     CHECK(holds(got, 1));
@@ -412,11 +390,11 @@ static void too_large(void)
     gpu_player p;
     OPEN(p, NULL);
     ingle_error e = {0};
-    buffer(&t, 0, p.limits.max_buffer + 4, "heavy");
+    hand_buffer(&t, 0, p.limits.max_buffer + 4, "heavy");
     const ingle_status status = play(&p, &t, &e);
     CHECK(status == INGLE_ERR_MEMORY);
     CHECK_MSG(strstr(e.text, "heavy"), "%s", e.text);
-    buffer(&t, 0, 256, "light"); // its number is free
+    hand_buffer(&t, 0, 256, "light"); // its number is free
     PLAY(p, t);
     finish(&p, &t);
 }
@@ -424,9 +402,20 @@ static void too_large(void)
 static void wrong_tapes(void)
 {
     static const uint32_t tapes[][8] = {
-        {TAPE_END}, {TAPE_COMMAND_COUNT}, {TAPE_FREE, 7}, {TAPE_DISPATCH, 9, 0, 1, 1, 1}, {TAPE_DISPATCH, 0, 9, 1, 1, 1},
-        {TAPE_RUN, 5, 1}, {TAPE_WRITE, 8, 0, 0, 0, 0, 4}, {TAPE_READ, 8, 0, 0, 0, 0, 4, 3}, {TAPE_BUFFER, 1, 256, 0, 0, 0, 0},
-        {TAPE_BUFFER, 3, 256, 0, 0, 0, 0}, {TAPE_PIPELINE, 0}, {TAPE_GROUP, 2, 7, 0}, {TAPE_GROUP, 3, 0, 0}, {TAPE_SECTION, 2, 0},
+        {TAPE_END},
+        {TAPE_COMMAND_COUNT},
+        {TAPE_FREE, 7},
+        {TAPE_DISPATCH, 9, 0, 1, 1, 1},
+        {TAPE_DISPATCH, 0, 9, 1, 1, 1},
+        {TAPE_RUN, 5, 1},
+        {TAPE_WRITE, 8, 0, 0, 0, 0, 4},
+        {TAPE_READ, 8, 0, 0, 0, 0, 4, 3},
+        {TAPE_BUFFER, 1, 256, 0, 0, 0, 0},
+        {TAPE_BUFFER, 3, 256, 0, 0, 0, 0},
+        {TAPE_PIPELINE, 0},
+        {TAPE_GROUP, 2, 7, 0},
+        {TAPE_GROUP, 3, 0, 0},
+        {TAPE_SECTION, 2, 0},
     };
     static const size_t lengths[] = {1, 1, 2, 6, 6, 3, 7, 8, 7, 7, 10, 4, 4, 3};
     gpu_player p;
@@ -444,6 +433,121 @@ static void wrong_tapes(void)
     finish(&p, &t);
 }
 
+/* ---- devices that go away, memory that is not there --------------------------------------------- */
+
+static void lost_device(void)
+{
+    gpu_player p;
+    OPEN(p, NULL);
+    prepare(&p, &t);
+    ingle_error e = {0};
+    float got[N];
+    WORDS(&t, TAPE_DISPATCH, 0, 0, (N + 63) / 64, 1, 1);
+    hand_read(&t, 0, 0, got, BYTES, 0);
+    WORDS(&t, TAPE_STAMP, 1);
+    PLAY(p, t);
+    gpu_native_lose(&p);
+    for (uint32_t ticket = 0; ticket < 3; ticket++) {
+        e = (ingle_error){0};
+        CHECK_MSG(p.wait(p.user, ticket, NULL, &e) == INGLE_ERR_DEVICE_LOST, "%u: %s", ticket, e.text);
+    }
+    for (int i = 0; i < 2; i++) {
+        hand_buffer(&t, 2, BYTES, "late");
+        CHECK_MSG(play(&p, &t, &e) == INGLE_ERR_DEVICE_LOST, "%s", e.text);
+    }
+    finish(&p, &t);
+    CHECK(open_player(&p, NULL, __func__)); // another one works
+    prepare(&p, &t);
+    finish(&p, &t);
+}
+
+/* Opens a device, has it compute, and closes it; all with the allocator given. */
+static ingle_status everything(void *user, const ingle_allocator *a)
+{
+    float *got = user;
+    gpu_player p;
+    ingle_error e = {0};
+    const gpu_native_options o = {.library = test_find_dawn()};
+    ingle_status status = gpu_native_open(&p, &o, a, &e);
+    if (status != INGLE_OK)
+        return status;
+    tape t = {0};
+    hand_buffer(&t, 0, BYTES, "numbers");
+    hand_pipeline(&t, 0, doubling, 1, 1, "double");
+    hand_pipeline(&t, 1, "what is this?", 1, 1, "nonsense");
+    hand_group(&t, 0, 0, 1, (uint32_t[]){0}, BYTES);
+    WORDS(&t, TAPE_SECTION, 0, 1, 0, 0, 1, 1, 1);
+    WORDS(&t, TAPE_READY, 0);
+    status = play(&p, &t, &e);
+    if (status == INGLE_OK) {
+        status = p.wait(p.user, 0, NULL, &e);
+        CHECK_MSG(status == INGLE_ERR_DEVICE || status == INGLE_ERR_MEMORY, "%s", e.text);
+        WORDS(&t, TAPE_RUN, 0, 1, TAPE_STAMP, 2);
+        hand_read(&t, 0, 0, got, BYTES, 1);
+        status = play(&p, &t, &e);
+    }
+    if (status == INGLE_OK)
+        status = p.wait(p.user, 1, NULL, &e);
+    p.close(p.user);
+    tape_free(&t);
+    return status;
+}
+
+static void every_allocation(void)
+{
+    gpu_player p;
+    OPEN(p, NULL);
+    finish(&p, &t);
+    float got[N];
+    const long sites = test_every_allocation(everything, got);
+    CHECK_MSG(sites >= 8, "%ld", sites);
+}
+
+/* Fills a GPU's own memory; one that is played by the processor would fill the machine's. */
+static void memory_runs_out(void)
+{
+    enum { MOST = 2000 };
+    gpu_player p;
+    OPEN(p, NULL);
+    if (strstr(p.limits.name, "llvmpipe") || strstr(p.limits.name, "SwiftShader")) {
+        SKIP("no GPU with memory of its own");
+        finish(&p, &t);
+        return;
+    }
+    static char zeros[64];
+    ingle_error e = {0};
+    ingle_status status = INGLE_OK;
+    uint32_t n = 0;
+    for (; status == INGLE_OK && n < MOST; n++) {
+        hand_buffer(&t, n, p.limits.max_binding, "fills");
+        hand_write(&t, n, 0, zeros, sizeof zeros);
+        WORDS(&t, TAPE_SUBMIT);
+        status = play(&p, &t, &e);
+    }
+    printf("# %u buffers of %llu MiB, then: %s\n", n, (unsigned long long)p.limits.max_binding >> 20, e.text);
+    CHECK_MSG(status == INGLE_ERR_MEMORY && n > 1 && strstr(e.text, "fills"), "%s", e.text);
+    for (uint32_t i = 0; i + 1 < n; i++)
+        WORDS(&t, TAPE_FREE, i);
+    PLAY(p, t);
+    hand_buffer(&t, 0, p.limits.max_binding, "fits again");
+    PLAY(p, t);
+    finish(&p, &t);
+}
+
+static void listed(void)
+{
+    gpu_player p;
+    OPEN(p, NULL);
+    ingle_text list = {0};
+    ingle_error e = {0};
+    CHECK_MSG(gpu_native_list(&list, test_find_dawn(), &e) == INGLE_OK, "%s", e.text);
+    CHECK_MSG(list.n && strstr(list.bytes, p.limits.name), "%s", list.bytes);
+    printf("# %s", list.bytes ? list.bytes : "\n");
+    ingle_text_free(&list);
+    CHECK(gpu_native_list(&list, "/no/such/library.so", &e) == INGLE_ERR_DEVICE && list.n == 0);
+    finish(&p, &t);
+}
+
 /* ---- speed -------------------------------------------------------------------------------------- */
 
 /* Nothing is allocated while a section runs, and ten thousand dispatches take no longer than they
@@ -456,19 +560,19 @@ static void ten_thousand_dispatches(void)
     prepare(&p, &t);
     float got[N];
     static float zeros[N];
-    write_to(&t, 0, zeros, BYTES);
+    hand_write(&t, 0, 0, zeros, BYTES);
     WORDS(&t, TAPE_SECTION, 0, EACH);
     for (uint32_t i = 0; i < EACH; i++)
         WORDS(&t, i % 2, i % 2, 1, 1, 1);
     WORDS(&t, TAPE_RUN, 0, 1);
-    read_from(&t, 0, got, BYTES, 0);
+    hand_read(&t, 0, 0, got, BYTES, 0);
     PLAY(p, t);
     WAIT(p, 0, NULL);
     WORDS(&t, TAPE_RUN, 0, TIMES);
     const double start = host_now_ms();
     PLAY(p, t);
     const double recorded = host_now_ms();
-    read_from(&t, 0, got, BYTES, 1);
+    hand_read(&t, 0, 0, got, BYTES, 1);
     PLAY(p, t);
     const double submitted = host_now_ms();
     WAIT(p, 1, NULL);
@@ -479,6 +583,6 @@ static void ten_thousand_dispatches(void)
     finish(&p, &t);
 }
 
-TESTS(T(limits) T(options_forbid) T(unknown_adapter) T(doubles) T(sections) T(write_order) T(many_reads)
-      T(numbers_used_again) T(stamps) T(wrong_code) T(refused_calls) T(too_large) T(wrong_tapes)
-      T(ten_thousand_dispatches))
+TESTS(T(limits) T(options_forbid) T(unknown_adapter) T(doubles) T(sections) T(write_order) T(large_writes)
+      T(many_reads) T(numbers_used_again) T(stamps) T(wrong_code) T(refused_calls) T(too_large) T(wrong_tapes)
+      T(lost_device) T(every_allocation) T(memory_runs_out) T(listed) T(ten_thousand_dispatches))

@@ -4,6 +4,7 @@
 const PAGES_FIRST = 512
 const PAGES_MOST = 65536
 const NOT_SUPPORTED = 58
+const NO_FILE = 8
 
 class Exit {
     constructor(status) {
@@ -12,26 +13,36 @@ class Exit {
 }
 
 /* What a program may call; print gets its output in pieces. */
-function calls(memory, args, print) {
+function calls(memory, args, env, print) {
     const bytes = () => new Uint8Array(memory.buffer)
     const words = () => new DataView(memory.buffer)
-    const texts = args.map(a => new TextEncoder().encode(`${a}\0`))
+    const listOf = strings => {
+        const texts = strings.map(a => new TextEncoder().encode(`${a}\0`))
+        return {
+            sizes(count, size) {
+                words().setUint32(count, texts.length, true)
+                words().setUint32(size, texts.reduce((n, t) => n + t.length, 0), true)
+                return 0
+            },
+            get(list, at) {
+                for (const text of texts) {
+                    words().setUint32(list, at, true)
+                    bytes().set(text, at)
+                    list += 4
+                    at += text.length
+                }
+                return 0
+            },
+        }
+    }
+    const given = listOf(args)
+    const environment = listOf(Object.entries(env).map(([name, value]) => `${name}=${value}`))
     const decoder = new TextDecoder()
     return {
-        args_sizes_get(count, size) {
-            words().setUint32(count, texts.length, true)
-            words().setUint32(size, texts.reduce((n, t) => n + t.length, 0), true)
-            return 0
-        },
-        args_get(list, at) {
-            for (const text of texts) {
-                words().setUint32(list, at, true)
-                bytes().set(text, at)
-                list += 4
-                at += text.length
-            }
-            return 0
-        },
+        args_sizes_get: given.sizes,
+        args_get: given.get,
+        environ_sizes_get: environment.sizes,
+        environ_get: environment.get,
         clock_time_get(_clock, _precision, at) {
             words().setBigUint64(at, BigInt(Math.round(performance.now() * 1e6)), true)
             return 0
@@ -39,8 +50,9 @@ function calls(memory, args, print) {
         fd_fdstat_get(fd, at) {
             bytes().fill(0, at, at + 24)
             bytes()[at] = 2 // a character device: lines are written as they end
-            return fd <= 2 ? 0 : 8
+            return fd <= 2 ? 0 : NO_FILE
         },
+        fd_prestat_get: () => NO_FILE, // no folder is open
         fd_write(_fd, parts, n, written) {
             let all = 0
             for (let i = 0; i < n; i++) {
@@ -58,14 +70,18 @@ function calls(memory, args, print) {
     }
 }
 
-/* Runs a program that imports its memory to its end; returns its exit status. */
-export function runProgram(module, { args = ['program'], shared = false, print }) {
-    const memory = new WebAssembly.Memory({ initial: PAGES_FIRST, maximum: PAGES_MOST, shared })
-    const known = calls(memory, args, print)
-    const imports = { env: { memory }, wasi_snapshot_preview1: {} }
+export function makeMemory(shared) {
+    return new WebAssembly.Memory({ initial: PAGES_FIRST, maximum: PAGES_MOST, shared })
+}
+
+/* Runs a program that imports its memory to its end; returns its exit status. others: what it imports
+ * beside WASI, by module and name. */
+export function runProgram(module, { args = ['program'], env = {}, shared = false, memory = makeMemory(shared), others = {}, print }) {
+    const known = { ...others, wasi_snapshot_preview1: calls(memory, args, env, print) }
+    const imports = { env: { memory } }
     for (const { module: from, name, kind } of WebAssembly.Module.imports(module))
         if (kind === 'function')
-            (imports[from] ??= {})[name] = known[name] ?? (() => NOT_SUPPORTED)
+            (imports[from] ??= {})[name] = known[from]?.[name] ?? (() => NOT_SUPPORTED)
     try {
         new WebAssembly.Instance(module, imports).exports._start()
         return 0
@@ -77,7 +93,7 @@ export function runProgram(module, { args = ['program'], shared = false, print }
 }
 
 /* As the script of a page's worker: runs the program it is sent, posts its output and its end. */
-if (typeof WorkerGlobalScope === 'function')
+if (typeof WorkerGlobalScope === 'function' && new URL(import.meta.url).pathname === globalThis.location.pathname)
     globalThis.onmessage = async ({ data: { address, shared } }) => {
         try {
             const module = await WebAssembly.compileStreaming(fetch(address))

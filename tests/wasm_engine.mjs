@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 const PAGES = 64
 const MOST_PAGES = 65536
+const NO_DEVICE = -11
 
 function imports(memory, logs) {
     return {
@@ -20,6 +21,7 @@ function imports(memory, logs) {
             number: (text, n) => Number(Buffer.from(memory.buffer, text >>> 0, n).toString()),
             log: (text, n) => logs.push(Buffer.from(memory.buffer, text, n).toString()),
         },
+        gpu: Object.fromEntries(['open', 'play', 'wait', 'failure', 'close'].map(name => [name, () => NO_DEVICE])),
         math: Math,
     }
 }

@@ -1,5 +1,6 @@
 #include "gpu/dawn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,33 +132,46 @@ static void adapter_name(dawn *d, char *name, size_t size, gpu_limits *limits)
 
 /* Adapters cannot be listed through this interface, only asked for: the fastest, the most frugal and
  * the one without hardware are all there is to choose from. */
+static const dawn_adapter_options choices[] = {
+    {.feature_level = DAWN_LEVEL_CORE, .power_preference = DAWN_HIGH_PERFORMANCE},
+    {.feature_level = DAWN_LEVEL_CORE, .power_preference = DAWN_LOW_POWER},
+    {.feature_level = DAWN_LEVEL_CORE, .force_fallback = 1},
+};
+
+enum { CHOICES = sizeof choices / sizeof *choices };
+
+static void release_adapter(dawn *d)
+{
+    if (d->adapter)
+        d->call.AdapterRelease(d->adapter);
+    d->adapter = NULL;
+}
+
+/* False where there is none of that kind; why (size 160) says so. */
+static bool ask_adapter(dawn *d, size_t choice, gpu_limits *limits, char *why)
+{
+    answer a = {0};
+    const dawn_callback callback = {NULL, DAWN_WAIT_ANY_ONLY, (host_function *)on_adapter, &a, NULL};
+    release_adapter(d);
+    dawn_wait(d, d->call.InstanceRequestAdapter(d->instance, &choices[choice], callback));
+    d->adapter = a.adapter;
+    memcpy(why, a.text, sizeof a.text);
+    if (d->adapter)
+        adapter_name(d, limits->name, sizeof limits->name, limits);
+    return d->adapter != NULL;
+}
+
 static ingle_status choose_adapter(dawn *d, gpu_limits *limits, const char *wanted, ingle_error *err)
 {
-    static const dawn_adapter_options choices[] = {
-        {.feature_level = DAWN_LEVEL_CORE, .power_preference = DAWN_HIGH_PERFORMANCE},
-        {.feature_level = DAWN_LEVEL_CORE, .power_preference = DAWN_LOW_POWER},
-        {.feature_level = DAWN_LEVEL_CORE, .force_fallback = 1},
-    };
-    char seen[128] = "";
-    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
-        answer a = {0};
-        const dawn_callback callback = {NULL, DAWN_WAIT_ANY_ONLY, (host_function *)on_adapter, &a, NULL};
-        dawn_wait(d, d->call.InstanceRequestAdapter(d->instance, &choices[i], callback));
-        d->adapter = a.adapter;
-        if (!d->adapter) {
-            if (!seen[0])
-                memcpy(seen, a.text, sizeof seen - 1);
-            continue;
-        }
-        adapter_name(d, limits->name, sizeof limits->name, limits);
-        if (!wanted || strstr(limits->name, wanted))
+    char why[160], last[160] = "";
+    for (size_t i = 0; i < CHOICES; i++) {
+        if (ask_adapter(d, i, limits, why) && (!wanted || strstr(limits->name, wanted)))
             return INGLE_OK;
-        memcpy(seen, limits->name, sizeof seen);
-        d->call.AdapterRelease(d->adapter);
-        d->adapter = NULL;
+        dawn_copy_text(last, sizeof last, (dawn_text){d->adapter ? limits->name : why, SIZE_MAX});
     }
-    return error_set(err, INGLE_ERR_DEVICE, "no GPU adapter%s%.60s%s (%s)", wanted ? " named " : "",
-                     wanted ? wanted : "", wanted ? "" : " was found", seen);
+    if (wanted)
+        return error_set(err, INGLE_ERR_DEVICE, "no GPU adapter named %.60s, but %s", wanted, last);
+    return error_set(err, INGLE_ERR_DEVICE, "no GPU adapter: %s", last);
 }
 
 static uint64_t at_most(uint64_t value, uint64_t most)
@@ -216,17 +230,27 @@ static ingle_status open_device(dawn *d, gpu_limits *limits, const gpu_native_op
     return INGLE_OK;
 }
 
-ingle_status dawn_open(dawn *d, gpu_limits *limits, const gpu_native_options *opt, ingle_error *err)
+static ingle_status open_instance(dawn *d, const char *library, ingle_error *err)
 {
-    ingle_status status = find_calls(d, opt->library, err);
+    const ingle_status status = find_calls(d, library, err);
     if (status != INGLE_OK)
         return status;
     const dawn_instance_desc desc = {.capabilities = {.timed_wait_any = 1, .timed_wait_any_most = 1}};
     d->instance = d->call.CreateInstance(&desc);
-    if (!d->instance)
-        return error_set(err, INGLE_ERR_DEVICE, "Dawn gave no instance");
-    status = choose_adapter(d, limits, opt->adapter, err);
+    return d->instance ? INGLE_OK : error_set(err, INGLE_ERR_DEVICE, "Dawn gave no instance");
+}
+
+ingle_status dawn_open(dawn *d, gpu_limits *limits, const gpu_native_options *opt, ingle_error *err)
+{
+    ingle_status status = open_instance(d, opt->library, err);
+    if (status == INGLE_OK)
+        status = choose_adapter(d, limits, opt->adapter, err);
     return status == INGLE_OK ? open_device(d, limits, opt, err) : status;
+}
+
+void dawn_lose(dawn *d)
+{
+    d->call.DeviceDestroy(d->device);
 }
 
 void dawn_close(dawn *d)
@@ -238,8 +262,51 @@ void dawn_close(dawn *d)
         d->call.DeviceDestroy(d->device);
         d->call.DeviceRelease(d->device);
     }
-    if (d->adapter)
-        d->call.AdapterRelease(d->adapter);
+    release_adapter(d);
     if (d->instance)
         d->call.InstanceRelease(d->instance);
+}
+
+/* ---- listing ---------------------------------------------------------------------------------- */
+
+static bool list_adapter(dawn *d, ingle_text *out, gpu_limits *l)
+{
+    static const gpu_native_options all = {0};
+    char line[320], subgroups[48] = "";
+    dawn_limits has = {0};
+    if (d->call.AdapterGetLimits(d->adapter, &has) != DAWN_SUCCESS)
+        return true;
+    fill_limits(d, l, &has, &all);
+    if (l->subgroup_max)
+        snprintf(subgroups, sizeof subgroups, ", subgroups of %u to %u", l->subgroup_min, l->subgroup_max);
+    snprintf(line, sizeof line, "%s: buffers of %llu MiB, bindings of %llu MiB%s%s%s%s\n", l->name,
+             (unsigned long long)l->max_buffer >> 20, (unsigned long long)l->max_binding >> 20, subgroups,
+             l->f16 ? ", f16" : "", l->packed_dot ? ", packed int8 products" : "",
+             l->timestamps ? ", timestamps" : "");
+    return text_add_str(out, str_of(line));
+}
+
+ingle_status dawn_list(ingle_text *out, const char *library, ingle_error *err)
+{
+    dawn d = {0};
+    ingle_status status = open_instance(&d, library, err);
+    char names[CHOICES][128] = {{0}}, why[160] = "";
+    size_t n = 0;
+    for (size_t i = 0; status == INGLE_OK && i < CHOICES; i++) {
+        gpu_limits limits = {0};
+        size_t known = 0;
+        if (!ask_adapter(&d, i, &limits, why))
+            continue;
+        while (known < n && strcmp(names[known], limits.name) != 0)
+            known++;
+        if (known < n)
+            continue;
+        memcpy(names[n++], limits.name, sizeof limits.name);
+        if (!list_adapter(&d, out, &limits))
+            status = error_set(err, INGLE_ERR_MEMORY, "no memory for a list of adapters");
+    }
+    if (status == INGLE_OK && n == 0)
+        status = error_set(err, INGLE_ERR_DEVICE, "no GPU adapter: %s", why);
+    dawn_close(&d);
+    return status;
 }

@@ -32,6 +32,12 @@ typedef struct {
 ingle_status dawn_open(dawn *d, gpu_limits *limits, const gpu_native_options *opt, ingle_error *err);
 void dawn_close(dawn *d); // of what dawn_open made, or {0}
 
+/* Has the device go away. */
+void dawn_lose(dawn *d);
+
+/* A line an adapter, with what it has. */
+ingle_status dawn_list(ingle_text *out, const char *library, ingle_error *err);
+
 /* Waits until the future's callback has run. */
 void dawn_wait(dawn *d, dawn_future future);
 

@@ -53,11 +53,10 @@ static void add_epilogue(shader *s, const matvec_op *op)
     if (op->epilogue != MATVEC_QKV)
         return;
     shader_u32(s, "N_HEADS", op->n_heads);
-    shader_u32(s, "N_KV_HEADS", op->n_kv_heads);
-    shader_u32(s, "D_HEAD", op->d_head);
     shader_u32(s, "N_PAIRS", op->n_rot / 2);
-    shader_u32(s, "N_CTX", op->n_ctx);
+    kv_add_layout(s, &op->kv);
     shader_part(s, "state");
+    shader_part(s, op->n_rot ? "rope_turn" : "rope_still");
     shader_part(s, "kv_write_f16");
 }
 
@@ -73,6 +72,8 @@ static void write_kernel(shader *s, const recorder *r, const matvec_op *op, cons
     }
     shader_u32(s, "ROWS", w->rows);
     shader_u32(s, "ROW_FIRST", w->first_row);
+    if (op->epilogue == MATVEC_STORE)
+        shader_u32(s, "OUT_FIRST", op->out_first);
     shader_u32(s, "COLS", p->cols);
     shader_u32(s, "NB", p->n_blocks);
     shader_u32(s, "T", shape->threads);

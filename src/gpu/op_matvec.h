@@ -4,6 +4,7 @@
 #define INGLE_GPU_OP_MATVEC_H
 
 #include "gpu/matrix.h"
+#include "gpu/op_attend.h"
 
 /* How the work is cut; what is fastest depends on device and matrix. */
 typedef struct {
@@ -24,9 +25,11 @@ typedef struct {
     gpu_slice bias; // f32 [rows], in the matrix's order; or none
     matvec_epilogue epilogue;
     gpu_slice out; // f32 [rows]; a gate: [rows / 2]; QKV: q in pair order
+    uint32_t out_first; // MATVEC_STORE: where in out row 0 goes
     /* MATVEC_QKV: */
     gpu_slice state, rope, k_cache, v_cache;
-    uint32_t n_heads, n_kv_heads, d_head, n_rot, n_ctx;
+    kv_layout kv; // both in f16
+    uint32_t n_heads, n_rot;
     const matvec_shape *shape; // NULL: a usual one
 } matvec_op;
 

@@ -1,7 +1,7 @@
 /* Between the products of Q, K and V and attention, where no product does it as it writes: norm of each query
  * and key head, rotation, keys and values into the cache (op_attend.h), for all tokens of a pass.
  *
- * Queries stay where they are, in pair order afterwards. Only half precision can be written by a product
+ * Only half precision can be written by a product
  * instead (wgsl/kv_write_f16.wgsl): q8_0 needs the largest of 32 values before it can write the first. */
 #ifndef INGLE_GPU_OP_ROPE_KV_H
 #define INGLE_GPU_OP_ROPE_KV_H
@@ -17,7 +17,10 @@ typedef struct {
     graph_rope_kind kind;
     uint32_t n_rot;       // values of a head that turn, even
     gpu_slice state;
-    gpu_slice q, k, v;    // f32 [token][heads][d_head]; q is written, so k and v are in other buffers
+    gpu_slice q, k, v;    // f32 [token][heads][d_head]
+    uint32_t stride;      // values from one token to the next in all three; 0 = they are packed
+    uint32_t k_first, v_first; // where in k and v the first token's are
+    gpu_slice out;        // f32 [token][n_heads][d_head]: queries in pair order; another buffer
     gpu_slice rope;       // f32 [n_ctx][n_rot / 2][2]: cos and sin, scaled; unless kind is NONE
     bool norm_q, norm_k;  // RMS over each head
     gpu_slice norms;      // f32 [2][d_head], weights of queries, then of keys; if either is normed

@@ -3,8 +3,8 @@
  *
  * Every format is seen in blocks of 32 columns. Plane 0 (binding wq) holds each block's quants, the
  * others (binding wx, one after the other) high bits, scales and minima; the part of WGSL named
- * quant/<format> knows what is where. What is 16 bits a row and block lies by pairs of rows: the
- * even row in the low half of a word, so planes have an even number of rows.
+ * quant/<format> knows what is where. What is smaller than a word lies by pairs of rows, the even row
+ * first, so planes have an even number of rows.
  * Formats without kernels of their own are converted, losing nothing, to one that has them. */
 #ifndef INGLE_GPU_PLANES_H
 #define INGLE_GPU_PLANES_H

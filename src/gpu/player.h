@@ -24,7 +24,8 @@ typedef struct gpu_player {
     void *user;
     gpu_limits limits;
 
-    /* Carries out words [n], n > 0. It may return before the GPU has done anything.
+    /* Carries out words [n], n > 0. It may return before the GPU has done anything. It stops at a command
+     * that fails: those before it are carried out, the others not.
      * ERR_MEMORY: a buffer could not be had; ERR_DEVICE: the device refused a call (its own text
      * follows); ERR_DEVICE_LOST; ERR_INTERNAL: the tape is wrong. */
     ingle_status (*play)(void *user, const uint32_t *words, size_t n, ingle_error *err);
@@ -40,7 +41,7 @@ typedef struct gpu_player {
 /* Carries out nothing. Checks every tape it gets against `limits`: numbers, states, ranges,
  * alignments, overlaps of what a dispatch writes with what it reads, grids. A fault is ERR_INTERNAL
  * and names command and object. Counts what a device would have done. Buffers have no memory: READ
- * gives zeros. */
+ * gives zeros, STAMP 0. limits NULL: what every WebGPU device has. */
 typedef struct {
     uint64_t buffers, buffer_bytes, most_bytes; // alive; bytes alive; most bytes ever alive
     uint64_t pipelines, groups, dispatches, passes, submits, written, read;
@@ -59,6 +60,16 @@ typedef struct {
     uint64_t max_buffer, max_binding; // ask for no more than this; 0 = all there is
 } gpu_native_options;
 
+/* The host's own player: player_native.c with the options' defaults, or the one that JavaScript offers. */
+ingle_status gpu_host_open(gpu_player *out, const ingle_allocator *a, ingle_error *err);
+bool gpu_host_offers(void); // whether sessions use it unasked
+
 ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, const ingle_allocator *a, ingle_error *err);
+
+/* Has the device go away, as a crashed driver would: for tests of what happens then. */
+void gpu_native_lose(gpu_player *p);
+
+/* Appends a line an adapter: its name and what it offers. ERR_DEVICE: there is none, and why. */
+ingle_status gpu_native_list(ingle_text *out, const char *library, ingle_error *err);
 
 #endif

@@ -9,8 +9,9 @@
 
 #include "base/error.h"
 #include "gpu/dawn.h"
+#include "gpu/tape_read.h"
 
-enum { STAMPS = 64, STAMP_STRIDE = 256, STAGING_LEAST = 4096 };
+enum { STAMPS = 64, STAMP_STRIDE = 256, STAGING_LEAST = 4096, WRITES_AHEAD = 32 << 20 };
 
 typedef struct {
     dawn_buffer handle; // NULL = free
@@ -32,7 +33,7 @@ typedef struct {
     uint32_t layout;
     pipeline_state state;
     bool told; // that it failed
-    char label[32];
+    char label[TAPE_LABEL];
     char *fault; // NULL = Dawn said nothing
 } native_pipeline;
 
@@ -73,24 +74,17 @@ typedef struct {
     uint64_t bytes;
 } native_ticket;
 
-/* A growing array of what a tape numbers. */
-#define LIST(type) \
-    struct {       \
-        type *items; \
-        size_t n, capacity; \
-    }
-
 typedef struct {
     dawn d;
     gpu_limits limits;
     ingle_allocator allocator;
-    LIST(native_buffer) buffers;
-    LIST(native_layout) layouts;
-    LIST(native_pipeline) pipelines;
-    LIST(native_group) groups;
-    LIST(native_section) sections;
-    LIST(native_staging) staging;
-    LIST(native_ticket) tickets; // not yet answered
+    TAPE_LIST(native_buffer) buffers;
+    TAPE_LIST(native_layout) layouts;
+    TAPE_LIST(native_pipeline) pipelines;
+    TAPE_LIST(native_group) groups;
+    TAPE_LIST(native_section) sections;
+    TAPE_LIST(native_staging) staging;
+    TAPE_LIST(native_ticket) tickets; // not yet answered
     dawn_encoder encoder;        // NULL = nothing is recorded
     dawn_pass pass;              // NULL = none is open
     dawn_pipeline pass_pipeline; // what the pass has set
@@ -98,6 +92,7 @@ typedef struct {
     dawn_query_set queries;
     dawn_buffer stamps; // resolved, STAMP_STRIDE bytes each
     uint32_t n_stamps;  // in the encoder
+    uint64_t written;   // bytes since the GPU was last waited for
     char map_text[160]; // why mapping failed
     void *grown;        // GROW's
 } native;
@@ -112,30 +107,11 @@ static ingle_status wrong(ingle_error *err, const char *what, uint32_t number)
     return error_set(err, INGLE_ERR_INTERNAL, "tape: %s %u", what, number);
 }
 
-/* Makes room for one more item of a list; false without memory. */
-#define GROW(p, list)                                                                                            \
-    (((p)->grown = mem_grow(&(p)->allocator, (list).items, (list).n, &(list).capacity, sizeof *(list).items)) && \
-     ((list).items = (p)->grown, true))
-
-static uint64_t word64(const uint32_t *w)
-{
-    return w[0] | (uint64_t)w[1] << 32;
-}
-
-static void *address(const uint32_t *w)
-{
-    return (void *)(uintptr_t)word64(w);
-}
+#define GROW(p, list) TAPE_GROW(&(p)->allocator, list, (p)->grown)
 
 static dawn_text text_at(const uint32_t *w)
 {
-    return (dawn_text){address(w), w[2]};
-}
-
-static const char *label_of(char out[32], dawn_text label)
-{
-    dawn_copy_text(out, 32, label);
-    return out;
+    return (dawn_text){tape_address(w), w[2]};
 }
 
 static dawn_buffer buffer_of(const native *p, uint32_t number)
@@ -235,9 +211,9 @@ static void drop_buffer(native *p, dawn_buffer b)
 static ingle_status play_buffer(native *p, const uint32_t *w, ingle_error *err)
 {
     const uint32_t number = w[0];
-    const uint64_t bytes = word64(w + 1);
-    char label[32];
-    label_of(label, text_at(w + 3));
+    const uint64_t bytes = tape_u64(w + 1);
+    char label[TAPE_LABEL];
+    tape_label(label, w + 3);
     if (number > p->buffers.n || buffer_of(p, number))
         return wrong(err, "BUFFER is out of order or there already:", number);
     if (bytes > p->limits.max_buffer)
@@ -287,13 +263,26 @@ static ingle_status play_free(native *p, const uint32_t *w, ingle_error *err)
     return INGLE_OK;
 }
 
+static void on_done(uint32_t status, void *user1, void *user2)
+{
+    (void)status, (void)user1, (void)user2;
+}
+
+/* Dawn keeps a copy of what is written until the GPU has taken it. A model's weights would all lie there,
+ * so the GPU is waited for now and then. */
 static ingle_status play_write(native *p, const uint32_t *w, ingle_error *err)
 {
+    static const dawn_callback done = {NULL, DAWN_WAIT_ANY_ONLY, (host_function *)on_done, NULL, NULL};
     const dawn_buffer handle = buffer_of(p, w[0]);
     if (!handle)
         return wrong(err, "WRITE to no buffer", w[0]);
     end_pass(p);
-    p->d.call.QueueWriteBuffer(p->d.queue, handle, word64(w + 1), address(w + 3), w[5]);
+    p->d.call.QueueWriteBuffer(p->d.queue, handle, tape_u64(w + 1), tape_address(w + 3), w[5]);
+    p->written += w[5];
+    if (p->written < WRITES_AHEAD)
+        return INGLE_OK;
+    dawn_wait(&p->d, p->d.call.QueueOnSubmittedWorkDone(p->d.queue, done));
+    p->written = 0;
     return INGLE_OK;
 }
 
@@ -303,7 +292,7 @@ static ingle_status play_copy(native *p, const uint32_t *w, ingle_error *err)
     if (!from || !to)
         return wrong(err, "COPY with no buffer", from ? w[3] : w[0]);
     end_pass(p);
-    p->d.call.CommandEncoderCopyBufferToBuffer(encoder(p), from, word64(w + 1), to, word64(w + 4), word64(w + 6));
+    p->d.call.CommandEncoderCopyBufferToBuffer(encoder(p), from, tape_u64(w + 1), to, tape_u64(w + 4), tape_u64(w + 6));
     return INGLE_OK;
 }
 
@@ -393,7 +382,7 @@ static ingle_status play_pipeline(native *p, const uint32_t *w, ingle_error *err
     if (layout == p->layouts.n || !GROW(p, p->pipelines))
         return no_memory(err);
     p->pipelines.items[p->pipelines.n++] = (native_pipeline){.layout = (uint32_t)layout};
-    label_of(p->pipelines.items[number].label, text_at(w + 6));
+    tape_label(p->pipelines.items[number].label, w + 6);
     return compile(p, number, text_at(w + 1), text_at(w + 6), err);
 }
 
@@ -410,13 +399,14 @@ static ingle_status play_group(native *p, const uint32_t *w, ingle_error *err)
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t *b = w + 3 + i * TAPE_GROUP_WORDS;
         g.buffers[i] = b[0];
-        entries[i] = (dawn_group_entry){.binding = i, .buffer = buffer_of(p, b[0]), .offset = word64(b + 1),
-                                        .bytes = word64(b + 3)};
+        entries[i] = (dawn_group_entry){.binding = i, .buffer = buffer_of(p, b[0]), .offset = tape_u64(b + 1),
+                                        .bytes = tape_u64(b + 3)};
         if (!entries[i].buffer)
             return wrong(err, "GROUP binds no buffer:", number);
         if (entries[i].bytes > p->limits.max_binding)
-            return error_set(err, INGLE_ERR_DEVICE, "kernel %s: %llu bytes in binding %u; this GPU binds %llu", pl->label,
-                             (unsigned long long)entries[i].bytes, i, (unsigned long long)p->limits.max_binding);
+            return error_set(err, INGLE_ERR_DEVICE, "kernel %s: %llu bytes in binding %u; this GPU binds %llu",
+                             pl->label, (unsigned long long)entries[i].bytes, i,
+                             (unsigned long long)p->limits.max_binding);
     }
     if (!GROW(p, p->groups))
         return no_memory(err);
@@ -475,16 +465,20 @@ static ingle_status play_dispatch(native *p, const uint32_t *w, ingle_error *err
 static ingle_status play_section(native *p, const uint32_t *w, ingle_error *err)
 {
     const uint32_t number = w[0], n = w[1];
-    if (number != p->sections.n)
+    if (number > p->sections.n)
         return wrong(err, "SECTION is out of order:", number);
     native_dispatch *dispatches = mem_zero(&p->allocator, n ? n : 1, sizeof *dispatches);
-    if (!dispatches || !GROW(p, p->sections)) {
+    if (!dispatches || (number == p->sections.n && !GROW(p, p->sections))) {
         mem_free(&p->allocator, dispatches);
         return no_memory(err);
     }
     for (uint32_t i = 0; i < n; i++)
         dispatches[i] = dispatch_at(w + 2 + (size_t)i * TAPE_SECTION_WORDS);
-    p->sections.items[p->sections.n++] = (native_section){.dispatches = dispatches, .n = n};
+    if (number == p->sections.n)
+        p->sections.n++;
+    else
+        mem_free(&p->allocator, p->sections.items[number].dispatches);
+    p->sections.items[number] = (native_section){.dispatches = dispatches, .n = n};
     return INGLE_OK;
 }
 
@@ -508,9 +502,9 @@ static ingle_status play_run(native *p, const uint32_t *w, ingle_error *err)
 
 /* ---- answers -------------------------------------------------------------------------------------- */
 
-/* A staging buffer for bytes, the smallest that is idle and large enough; else an idle one's place or a
- * new place gets one. UINT32_MAX without memory; err says so. */
-static uint32_t take_staging(native *p, uint64_t bytes, ingle_error *err)
+/* The smallest idle staging buffer for bytes; if none is large enough, another idle one; p->staging.n if
+ * all are busy. */
+static size_t find_staging(const native *p, uint64_t bytes)
 {
     size_t best = p->staging.n, idle = p->staging.n;
     for (size_t i = 0; i < p->staging.n; i++) {
@@ -521,30 +515,42 @@ static uint32_t take_staging(native *p, uint64_t bytes, ingle_error *err)
         if (s->bytes >= bytes && (best == p->staging.n || s->bytes < p->staging.items[best].bytes))
             best = i;
     }
-    if (best == p->staging.n) {
-        best = idle;
-        if (best == p->staging.n && !GROW(p, p->staging)) {
-            no_memory(err);
-            return UINT32_MAX;
-        }
-        if (best == p->staging.n)
-            p->staging.items[p->staging.n++] = (native_staging){0};
-        native_staging *s = &p->staging.items[best];
+    return best < p->staging.n ? best : idle;
+}
+
+static ingle_status enlarge_staging(native *p, native_staging *s, uint64_t bytes, ingle_error *err)
+{
+    uint64_t size = STAGING_LEAST;
+    while (size < bytes)
+        size *= 2;
+    drop_buffer(p, s->handle);
+    *s = (native_staging){.bytes = size};
+    s->handle = create_buffer(p, size, DAWN_USE_MAP_READ | DAWN_USE_COPY_TO, (dawn_text){"read-back", 9});
+    const ingle_status status = dawn_check(&p->d, "read-back", NULL, err);
+    if (status != INGLE_OK) {
         drop_buffer(p, s->handle);
-        uint64_t size = STAGING_LEAST;
-        while (size < bytes)
-            size *= 2;
-        *s = (native_staging){.bytes = size};
-        s->handle = create_buffer(p, size, DAWN_USE_MAP_READ | DAWN_USE_COPY_TO, (dawn_text){"read-back", 9});
-        if (dawn_check(&p->d, "read-back", NULL, err) != INGLE_OK) {
-            drop_buffer(p, s->handle);
-            *s = (native_staging){0};
-            return UINT32_MAX;
-        }
+        *s = (native_staging){0};
     }
-    p->staging.items[best].busy = true;
-    p->staging.items[best].mapped = false;
-    return (uint32_t)best;
+    return status;
+}
+
+static ingle_status take_staging(native *p, uint64_t bytes, uint32_t *taken, ingle_error *err)
+{
+    const size_t i = find_staging(p, bytes);
+    if (i == p->staging.n && !GROW(p, p->staging))
+        return no_memory(err);
+    if (i == p->staging.n)
+        p->staging.items[p->staging.n++] = (native_staging){0};
+    native_staging *s = &p->staging.items[i];
+    if (s->bytes < bytes) {
+        const ingle_status status = enlarge_staging(p, s, bytes, err);
+        if (status != INGLE_OK)
+            return status;
+    }
+    s->busy = true;
+    s->mapped = false;
+    *taken = (uint32_t)i;
+    return INGLE_OK;
 }
 
 /* Room for one more answer; a ticket that is still open is not given twice. */
@@ -555,14 +561,11 @@ static ingle_status new_ticket(native *p, native_ticket t, ingle_error *err)
             return wrong(err, "not yet answered, but given again: ticket", t.ticket);
     if (!GROW(p, p->tickets))
         return no_memory(err);
-    if (t.kind == TICKET_READ || t.kind == TICKET_STAMP) {
-        ingle_error e = {0};
-        t.staging = take_staging(p, t.bytes, &e);
-        if (t.staging == UINT32_MAX)
-            return error_set(err, e.status, "%s", e.text);
-    }
-    p->tickets.items[p->tickets.n++] = t;
-    return INGLE_OK;
+    const bool reads = t.kind == TICKET_READ || t.kind == TICKET_STAMP;
+    const ingle_status status = reads ? take_staging(p, t.bytes, &t.staging, err) : INGLE_OK;
+    if (status == INGLE_OK)
+        p->tickets.items[p->tickets.n++] = t;
+    return status;
 }
 
 static ingle_status play_read(native *p, const uint32_t *w, ingle_error *err)
@@ -571,19 +574,20 @@ static ingle_status play_read(native *p, const uint32_t *w, ingle_error *err)
     if (!from)
         return wrong(err, "READ of no buffer", w[0]);
     end_pass(p);
-    const ingle_status status =
-        new_ticket(p, (native_ticket){.ticket = w[6], .kind = TICKET_READ, .to = address(w + 3), .bytes = w[5]}, err);
+    const native_ticket t = {.ticket = w[6], .kind = TICKET_READ, .to = tape_address(w + 3), .bytes = w[5]};
+    const ingle_status status = new_ticket(p, t, err);
     if (status != INGLE_OK)
         return status;
     const native_staging *s = &p->staging.items[p->tickets.items[p->tickets.n - 1].staging];
-    p->d.call.CommandEncoderCopyBufferToBuffer(encoder(p), from, word64(w + 1), s->handle, 0, w[5]);
+    p->d.call.CommandEncoderCopyBufferToBuffer(encoder(p), from, tape_u64(w + 1), s->handle, 0, w[5]);
     submit(p);
     return INGLE_OK;
 }
 
 static ingle_status play_ready(native *p, const uint32_t *w, ingle_error *err)
 {
-    return new_ticket(p, (native_ticket){.ticket = w[0], .kind = TICKET_READY, .n = (uint32_t)p->pipelines.n}, err);
+    const native_ticket t = {.ticket = w[0], .kind = TICKET_READY, .n = (uint32_t)p->pipelines.n};
+    return new_ticket(p, t, err);
 }
 
 static ingle_status open_stamps(native *p, ingle_error *err)
@@ -686,6 +690,9 @@ static ingle_status native_wait(void *user, uint32_t ticket, uint64_t *answer, i
     native *p = user;
     uint64_t ignored;
     size_t i = 0;
+    const ingle_status earlier = dawn_check(&p->d, "earlier", NULL, err);
+    if (earlier != INGLE_OK)
+        return earlier;
     while (i < p->tickets.n && p->tickets.items[i].ticket != ticket)
         i++;
     if (i == p->tickets.n)
@@ -702,7 +709,7 @@ static ingle_status native_wait(void *user, uint32_t ticket, uint64_t *answer, i
     case TICKET_READY: return wait_ready(p, &t, err);
     case TICKET_NO_STAMP: break;
     }
-    return dawn_check(&p->d, "earlier", NULL, err);
+    return INGLE_OK;
 }
 
 /* ---- opening and closing -------------------------------------------------------------------------- */
@@ -773,4 +780,24 @@ ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, con
     }
     *out = (gpu_player){p, p->limits, native_play, native_wait, native_close};
     return INGLE_OK;
+}
+
+void gpu_native_lose(gpu_player *p)
+{
+    dawn_lose(&((native *)p->user)->d);
+}
+
+ingle_status gpu_native_list(ingle_text *out, const char *library, ingle_error *err)
+{
+    return dawn_list(out, library, err);
+}
+
+ingle_status gpu_host_open(gpu_player *out, const ingle_allocator *a, ingle_error *err)
+{
+    return gpu_native_open(out, NULL, a, err);
+}
+
+bool gpu_host_offers(void)
+{
+    return false; // Dawn is used where it is asked for
 }

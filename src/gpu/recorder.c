@@ -293,10 +293,16 @@ void recorder_dispatch(recorder *r, uint32_t kernel, const gpu_bind *binds, size
 
 /* ---- sections, reading, playing --------------------------------------------------------------- */
 
-uint32_t recorder_section(recorder *r)
+void recorder_section_again(recorder *r, uint32_t section)
 {
     r->in_section = true;
+    r->open_section = section;
     r->section.n = 0;
+}
+
+uint32_t recorder_section(recorder *r)
+{
+    recorder_section_again(r, r->n_sections);
     return r->n_sections++;
 }
 
@@ -306,7 +312,7 @@ void recorder_section_end(recorder *r)
     if (!working(r))
         return;
     add_command(r, TAPE_SECTION);
-    tape_add(&r->tape, r->n_sections - 1);
+    tape_add(&r->tape, r->open_section);
     tape_add(&r->tape, (uint32_t)(r->section.n / TAPE_SECTION_WORDS));
     for (size_t i = 0; i < r->section.n; i++)
         tape_add(&r->tape, r->section.words[i]);

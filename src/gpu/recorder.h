@@ -39,6 +39,7 @@ typedef struct {
     tape tape;    // not yet played
     tape section; // dispatches of the open section
     bool in_section;
+    uint32_t open_section;
     recorder_kernel *kernels;
     recorder_group *groups;
     size_t n_kernels, kernels_capacity, n_groups, groups_capacity;
@@ -69,6 +70,7 @@ void recorder_dispatch(recorder *r, uint32_t kernel, const gpu_bind *binds, size
                        uint64_t z);
 
 uint32_t recorder_section(recorder *r); // opens one: its number
+void recorder_section_again(recorder *r, uint32_t section); // opens one that replaces it
 void recorder_section_end(recorder *r);
 void recorder_run(recorder *r, uint32_t section, uint32_t times);
 

@@ -28,9 +28,10 @@ static unsigned eight_signs(uint32_t seven)
     return seven | (parity & 1) << 7;
 }
 
+/* Not a branch: signs are as good as random. */
 static float signed_by(float value, unsigned signs, int bit)
 {
-    return signs >> bit & 1 ? -value : value;
+    return float_of_bits(bits_of_float(value) ^ (uint32_t)(signs >> bit & 1) << 31);
 }
 
 /* ---- IQ2: 8 values a grid point ------------------------------------------------------------ */

@@ -7,6 +7,10 @@
 #include "base/text.h"
 #include "session/session.h"
 
+/* Tokens that are queued on a GPU: two bursts and more, so that it never waits for us, and bursts that take
+ * about as long as a frame, so that text comes smoothly and little is computed in vain after a stop. */
+enum { BURST_MOST = 16, BURSTS_AHEAD = 3, BURST_MS = 8 };
+
 struct ingle_generation {
     ingle_session *session;
     ingle_sampler *sampler;
@@ -16,6 +20,11 @@ struct ingle_generation {
     str *stops;       // [n_stops], texts behind them in the same block
     size_t n_stops;
     int32_t pending;  // chosen but not yet on the timeline; -1 = none
+    bool on_gpu;      // tokens are chosen there, by the burst
+    uint32_t burst;   // tokens queued together; what the caller wants, or what keeps text flowing
+    bool burst_fixed;
+    uint32_t to_mark; // tokens to take until the clock is read again
+    double mark_ms;
     uint32_t left;    // tokens that may still be chosen
     bool ignore_eos, logprobs, ended;
     atomic_bool cancelled;
@@ -50,9 +59,27 @@ static bool forbidden(const ingle_model *m, int32_t id, size_t n_tokens, bool ig
     return (size_t)id >= n_tokens || (ignore_eos && ingle_token_is_end(m, id));
 }
 
+/* Where tokens are chosen: on the GPU that computes them, unless it cannot or logits are wanted here. */
+static ingle_status open_choice(ingle_generation *g, const ingle_sampling *sampling, const int32_t *prompt, size_t n,
+                                ingle_error *err)
+{
+    ingle_session *s = g->session;
+    if (s->gpu && !g->logprobs && s->fresh && gpu_can_sample(s->gpu, sampling)) {
+        ingle_sampler *valid; // refuses what the CPU's sampler refuses
+        const ingle_status status = ingle_sampler_open(&valid, s->model, sampling, err);
+        ingle_sampler_close(valid);
+        g->on_gpu = true;
+        return status == INGLE_OK ? gpu_sample_begin(s->gpu, sampling, prompt, n, err) : status;
+    }
+    const ingle_status status = ingle_sampler_open(&g->sampler, s->model, sampling, err);
+    for (size_t i = 0; status == INGLE_OK && i < n; i++)
+        ingle_sampler_accept(g->sampler, prompt[i]);
+    return status;
+}
+
 /* What is forbidden goes as biases behind the caller's own. */
-static ingle_status open_sampler(ingle_generation *g, const ingle_generate_options *opt,
-                                 ingle_error *err)
+static ingle_status open_sampler(ingle_generation *g, const ingle_generate_options *opt, const int32_t *prompt,
+                                 size_t n_prompt, ingle_error *err)
 {
     const ingle_model *m = g->session->model;
     const int32_t n_vocab = (int32_t)m->info.n_vocab;
@@ -67,7 +94,7 @@ static ingle_status open_sampler(ingle_generation *g, const ingle_generate_optio
     for (int32_t id = 0; id < n_vocab; id++)
         n_forbidden += forbidden(m, id, n_tokens, opt->ignore_eos);
     if (n_forbidden == 0)
-        return ingle_sampler_open(&g->sampler, m, &sampling, err);
+        return open_choice(g, &sampling, prompt, n_prompt, err);
     const size_t n = sampling.n_logit_bias;
     const size_t bytes = size_mul(size_add(n, n_forbidden), sizeof(ingle_logit_bias));
     ingle_logit_bias *bias = mem_alloc(&m->allocator, bytes);
@@ -81,7 +108,7 @@ static ingle_status open_sampler(ingle_generation *g, const ingle_generate_optio
             bias[at++] = (ingle_logit_bias){id, -INFINITY};
     sampling.logit_bias = bias;
     sampling.n_logit_bias = at;
-    const ingle_status status = ingle_sampler_open(&g->sampler, m, &sampling, err);
+    const ingle_status status = open_choice(g, &sampling, prompt, n_prompt, err);
     mem_free(&m->allocator, bias);
     return status;
 }
@@ -102,10 +129,11 @@ ingle_status ingle_generation_open(ingle_generation **out, ingle_session *s, con
     g->left = opt->n_predict ? opt->n_predict : UINT32_MAX;
     g->ignore_eos = opt->ignore_eos;
     g->logprobs = opt->logprobs;
+    g->burst_fixed = opt->burst > 0;
+    g->burst = opt->burst ? opt->burst : 1;
+    g->burst = g->burst < BURST_MOST ? g->burst : BURST_MOST;
     g->held.allocator = g->shown.allocator = s->model->allocator;
     ingle_status status = copy_stops(g, opt, err);
-    if (status == INGLE_OK)
-        status = open_sampler(g, opt, err);
     if (status == INGLE_OK)
         status = ingle_detokenizer_open(&g->detokenizer, s->model,
                                         opt->special ? INGLE_PARSE_SPECIAL : 0, err);
@@ -113,8 +141,8 @@ ingle_status ingle_generation_open(ingle_generation **out, ingle_session *s, con
         status = ingle_session_sync(s, prompt, n, NULL, err);
     if (status == INGLE_OK)
         detokenizer_follow(g->detokenizer, prompt, n);
-    for (size_t i = 0; status == INGLE_OK && i < n; i++)
-        ingle_sampler_accept(g->sampler, prompt[i]);
+    if (status == INGLE_OK)
+        status = open_sampler(g, opt, prompt, n, err);
     if (status == INGLE_OK)
         *out = g;
     else
@@ -206,6 +234,69 @@ static ingle_status end(ingle_generation *g, ingle_stop stop, ingle_part *part, 
 
 /* ---- steps ------------------------------------------------------------------------------------ */
 
+/* The next token from logits that are here. */
+static ingle_status choose_here(ingle_generation *g, int32_t *id, float *logprob, ingle_error *err)
+{
+    ingle_session *s = g->session;
+    const float *logits;
+    ingle_status status = INGLE_OK;
+    if (g->pending >= 0)
+        status = ingle_session_append(s, &g->pending, 1, err);
+    if (status != INGLE_OK)
+        return status;
+    g->pending = -1;
+    status = session_logits(s, &logits, err);
+    if (status == INGLE_OK)
+        status = ingle_sampler_pick(g->sampler, logits, id, err);
+    if (status != INGLE_OK)
+        return status;
+    ingle_sampler_accept(g->sampler, *id);
+    if (g->logprobs)
+        *logprob = ingle_logprob(logits, s->model->info.n_vocab, *id);
+    return INGLE_OK;
+}
+
+/* Longer bursts while they take less than BURST_MS, by the time that as many tokens as are queued took. */
+static void set_burst(ingle_generation *g)
+{
+    const double now = host_now_ms();
+    if (g->to_mark > 0 && --g->to_mark > 0)
+        return;
+    if (g->mark_ms > 0 && !g->burst_fixed) {
+        const double ms = (now - g->mark_ms) / BURSTS_AHEAD;
+        if (ms < BURST_MS / 2.0 && g->burst < BURST_MOST)
+            g->burst *= 2;
+        else if (ms > BURST_MS && g->burst > 1)
+            g->burst /= 2;
+    }
+    g->mark_ms = now;
+    g->to_mark = g->burst * BURSTS_AHEAD;
+}
+
+/* The next token that the GPU chose. The one before it is in the cache by then. */
+static ingle_status choose_there(ingle_generation *g, int32_t *id, ingle_error *err)
+{
+    ingle_session *s = g->session;
+    ingle_status status = INGLE_OK;
+    // tokens that may still be chosen, and fit: the last one needs no place
+    const size_t room = s->n_ctx - s->length + (g->pending < 0 ? 1 : 0), most = g->left < room ? g->left : room;
+    while (status == INGLE_OK && gpu_queued(s->gpu) < most && gpu_queued(s->gpu) <= (size_t)g->burst * (BURSTS_AHEAD - 1)) {
+        const size_t more = most - gpu_queued(s->gpu);
+        status = gpu_queue(s->gpu, more < g->burst ? (uint32_t)more : g->burst, err);
+    }
+    if (status == INGLE_OK)
+        status = gpu_take(s->gpu, id, err);
+    if (status != INGLE_OK)
+        return status;
+    set_burst(g);
+    s->fresh = false;
+    s->logits = NULL;
+    if (g->pending >= 0)
+        s->ids[s->length++] = g->pending;
+    g->pending = -1;
+    return INGLE_OK;
+}
+
 ingle_status ingle_generation_next(ingle_generation *g, ingle_part *part, ingle_error *err)
 {
     ingle_session *s = g->session;
@@ -218,24 +309,15 @@ ingle_status ingle_generation_next(ingle_generation *g, ingle_part *part, ingle_
         return end(g, INGLE_STOP_CANCEL, part, err);
     if (g->left == 0)
         return end(g, INGLE_STOP_LENGTH, part, err);
-    if (g->pending >= 0) {
-        if (s->length == s->n_ctx)
-            return end(g, INGLE_STOP_LENGTH, part, err);
-        const ingle_status status = ingle_session_append(s, &g->pending, 1, err);
-        if (status != INGLE_OK)
-            return status;
-        g->pending = -1;
-    }
+    if (g->pending >= 0 && s->length == s->n_ctx)
+        return end(g, INGLE_STOP_LENGTH, part, err);
     int32_t id;
-    ingle_status status = ingle_sampler_pick(g->sampler, s->logits, &id, err);
+    ingle_status status = g->on_gpu ? choose_there(g, &id, err) : choose_here(g, &id, &part->logprob, err);
     if (status != INGLE_OK)
         return status;
-    ingle_sampler_accept(g->sampler, id);
     g->pending = id;
     g->left--;
     part->id = id;
-    if (g->logprobs)
-        part->logprob = ingle_logprob(s->logits, s->model->info.n_vocab, id);
     if (!g->ignore_eos && ingle_token_is_end(s->model, id))
         return end(g, INGLE_STOP_EOS, part, err);
     status = show(g, id, part, err);

@@ -25,8 +25,6 @@ static ingle_status resolve(const ingle_model *m, const ingle_session_options *o
             *err = m->runnable;
         return m->runnable.status;
     }
-    if (o->backend == INGLE_BACKEND_GPU)
-        return error_set(err, INGLE_ERR_DEVICE, "this build of ingle has no GPU backend");
     uint32_t n_ctx = o->n_ctx;
     if (n_ctx == 0) {
         n_ctx = m->info.n_ctx_train ? m->info.n_ctx_train : DEFAULT_MAX_CTX;
@@ -79,7 +77,60 @@ static ingle_status open_cpu(ingle_session *s, const cpu_options *o, ingle_error
     m->backend_free = cpu_shared_free;
     m->backend_row = cpu_shared_row;
     atomic_flag_clear(&m->backend_lock);
+    if (status == INGLE_OK)
+        snprintf(s->backend, sizeof s->backend, "cpu/%s", cpu_path(s->cpu));
     return status;
+}
+
+/* The modes that a text such as "int8,subgroups" names, of those that the device has. */
+static ingle_status gpu_modes_of(const char *names, const gpu_limits *limits, gpu_modes *out, ingle_error *err)
+{
+    *out = gpu_best_modes(limits);
+    if (!names)
+        return INGLE_OK;
+    const gpu_modes best = *out;
+    *out = (gpu_modes){0};
+    for (const char *at = names; *at;) {
+        const str name = {at, strcspn(at, ",")};
+        if (str_equal(name, STR("int8")))
+            out->dot_int8 = best.dot_int8;
+        else if (str_equal(name, STR("subgroups")))
+            out->subgroup = best.subgroup;
+        else if (str_equal(name, STR("f16")))
+            out->f16 = best.f16;
+        else if (!str_equal(name, STR("f32")))
+            return error_set(err, INGLE_ERR_USAGE, "GPU kernels: \"%.*s\" is none of int8, subgroups, f16, f32",
+                             STR_ARG(name));
+        at += name.n + (at[name.n] == ',');
+    }
+    return INGLE_OK;
+}
+
+static ingle_status open_gpu(ingle_session *s, const cpu_options *o, const char *modes, ingle_error *err)
+{
+    const ingle_model *m = s->model;
+    gpu_player player;
+    gpu_modes chosen;
+    ingle_status status = gpu_host_open(&player, &m->allocator, err);
+    if (status != INGLE_OK)
+        return status;
+    status = gpu_modes_of(modes, &player.limits, &chosen, err);
+    if (status != INGLE_OK) {
+        player.close(player.user);
+        return status;
+    }
+    const gpu_options opt = {o->n_ctx, o->n_batch, o->k_format, o->v_format, &chosen};
+    status = gpu_open(&s->gpu, &m->graph, &opt, &player, &m->allocator, err);
+    if (status == INGLE_OK)
+        snprintf(s->backend, sizeof s->backend, "%s", gpu_name(s->gpu));
+    return status;
+}
+
+/* A GPU is used where it is asked for, and by itself where the host offers one. */
+static bool wants_gpu(const ingle_session_options *opt)
+{
+    const ingle_backend backend = opt ? opt->backend : INGLE_BACKEND_AUTO;
+    return backend == INGLE_BACKEND_GPU || (backend == INGLE_BACKEND_AUTO && gpu_host_offers());
 }
 
 ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
@@ -103,12 +154,11 @@ ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
     if (!s->ids)
         status = error_memory(err, size_mul(o.n_ctx, sizeof *s->ids), "a timeline");
     if (status == INGLE_OK)
-        status = open_cpu(s, &o, err);
+        status = wants_gpu(opt) ? open_gpu(s, &o, opt ? opt->gpu : NULL, err) : open_cpu(s, &o, err);
     if (status != INGLE_OK) {
         ingle_session_close(s);
         return status;
     }
-    snprintf(s->backend, sizeof s->backend, "cpu/%s", cpu_path(s->cpu));
     *out = s;
     return INGLE_OK;
 }
@@ -119,6 +169,7 @@ void ingle_session_close(ingle_session *s)
         return;
     const ingle_allocator *a = &s->model->allocator;
     cpu_close(s->cpu);
+    gpu_close(s->gpu);
     mem_free(a, s->ids);
     mem_free(a, s);
 }
@@ -143,19 +194,30 @@ static ingle_status check(const ingle_session *s, size_t length, const int32_t *
 }
 
 /* Gives the logits of tokens [n] of the run just done, in pieces of the head's rows. */
-static bool visit_rows(ingle_session *s, size_t n, size_t before,
-                       bool (*row)(void *user, size_t i, const float *logits), void *user)
+static ingle_status visit_rows(ingle_session *s, size_t n, size_t before,
+                               bool (*row)(void *user, size_t i, const float *logits), void *user, bool *go_on,
+                               ingle_error *err)
 {
-    const size_t n_vocab = s->model->graph.sizes.n_vocab;
-    for (size_t at = 0; at < n; at += CPU_HEAD_ROWS) {
-        const size_t rows = n - at < CPU_HEAD_ROWS ? n - at : CPU_HEAD_ROWS;
-        const float *logits = cpu_head(s->cpu, at, rows);
+    const size_t n_vocab = s->model->graph.sizes.n_vocab, most = s->gpu ? 1 : CPU_HEAD_ROWS;
+    for (size_t at = 0; *go_on && at < n; at += most) {
+        const size_t rows = n - at < most ? n - at : most;
+        const float *logits = s->gpu ? NULL : cpu_head(s->cpu, at, rows);
+        const ingle_status status = s->gpu ? gpu_logits(s->gpu, at, &logits, err) : INGLE_OK;
+        if (status != INGLE_OK)
+            return status;
         s->logits = logits + (rows - 1) * n_vocab;
-        for (size_t i = 0; i < rows; i++)
-            if (!row(user, before + at + i, logits + i * n_vocab))
-                return false;
+        for (size_t i = 0; *go_on && i < rows; i++)
+            *go_on = row(user, before + at + i, logits + i * n_vocab);
     }
-    return true;
+    return INGLE_OK;
+}
+
+static ingle_status run(ingle_session *s, const int32_t *ids, size_t n, ingle_error *err)
+{
+    if (s->gpu)
+        return gpu_run(s->gpu, ids, n, s->length, err);
+    cpu_run(s->cpu, ids, n, s->length);
+    return INGLE_OK;
 }
 
 /* Appends checked tokens in batches; with row, every token's logits are visited. */
@@ -165,22 +227,38 @@ static ingle_status compute(ingle_session *s, const int32_t *ids, size_t n,
 {
     for (size_t done = 0; done < n;) {
         const size_t now = n - done < s->n_batch ? n - done : s->n_batch;
+        bool go_on = true;
+        ingle_status status = run(s, ids + done, now, err);
+        if (status != INGLE_OK)
+            return status;
         s->logits = NULL;
-        cpu_run(s->cpu, ids + done, now, s->length);
         memmove(s->ids + s->length, ids + done, now * sizeof *ids); // ids may be the session's own
         s->length += now;
         s->last_run = now;
-        if (row && !visit_rows(s, now, done, row, user)) {
+        s->fresh = true;
+        if (row)
+            status = visit_rows(s, now, done, row, user, &go_on, err);
+        if (status != INGLE_OK || !go_on) {
             s->logits = NULL; // of a token before the last
-            return error_set(err, INGLE_ERR_CANCELLED, "stopped after %zu of %zu tokens", done + now, n);
+            return status != INGLE_OK ? status
+                                      : error_set(err, INGLE_ERR_CANCELLED, "stopped after %zu of %zu tokens", done + now, n);
         }
         done += now;
         if (s->progress && !s->progress(s->progress_user, done, n) && done < n)
             return error_set(err, INGLE_ERR_CANCELLED, "stopped after %zu of %zu tokens", done, n);
     }
-    if (!row)
-        s->logits = cpu_head(s->cpu, s->last_run - 1, 1);
     return INGLE_OK;
+}
+
+ingle_status session_logits(ingle_session *s, const float **logits, ingle_error *err)
+{
+    ingle_status status = INGLE_OK;
+    if (!s->logits && s->gpu)
+        status = gpu_logits(s->gpu, s->last_run - 1, &s->logits, err);
+    else if (!s->logits)
+        s->logits = cpu_head(s->cpu, s->last_run - 1, 1);
+    *logits = s->logits;
+    return status;
 }
 
 ingle_status ingle_session_append(ingle_session *s, const int32_t *ids, size_t n, ingle_error *err)
@@ -211,7 +289,7 @@ ingle_status ingle_session_sync(ingle_session *s, const int32_t *ids, size_t n, 
         return status;
     while (common < n && common < s->length && s->ids[common] == ids[common])
         common++;
-    if (common == n && common == s->length && s->logits) {
+    if (common == n && common == s->length && s->fresh) {
         if (reused)
             *reused = n;
         return INGLE_OK;
@@ -229,6 +307,7 @@ void ingle_session_truncate(ingle_session *s, size_t n)
     if (n >= s->length)
         return;
     s->length = n; // the cache beyond is overwritten before it is read
+    s->fresh = false;
     s->logits = NULL;
 }
 
@@ -258,6 +337,9 @@ ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_err
 {
     cpu_limits limits;
     error_clear(err);
+    *out = (ingle_limits){0};
+    if (s->gpu)
+        return error_set(err, INGLE_ERR_UNSUPPORTED, "a GPU's limits");
     const ingle_status status = cpu_measure_limits(s->cpu, &limits, err);
     *out = (ingle_limits){limits.weights, limits.kv, limits.products, limits.read_per_second};
     return status;
@@ -265,5 +347,9 @@ ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_err
 
 const float *ingle_session_logits(const ingle_session *s)
 {
-    return s->logits;
+    const float *logits = NULL;
+    ingle_error ignored;
+    if (s->fresh)
+        session_logits((ingle_session *)(uintptr_t)s, &logits, &ignored);
+    return logits;
 }

@@ -7,6 +7,7 @@
  *   host.date(p)         writes local time to int32 p[6]: year, month 1-12, day, hour, minute, second
  *   host.log(text, n)    a warning, UTF-8
  *   host.number(text, n) -> the number that ASCII digits say, as a float
+ *   gpu.open, play, wait, failure, close   a GPU, or none: src/gpu/player_wasm.c
  *   math.cos, exp, log, pow, sin, tanh   JavaScript's Math as it is
  * and no WASI function. Call _initialize() once, in the first instance only.
  *

@@ -1,10 +1,11 @@
-// out[row] = y + bias.  Constants: ROWS, R, ROW_FIRST: row of the whole matrix that this part begins with.
+// out[OUT_FIRST + row] = y + bias.  Constants: ROWS, R, OUT_FIRST, ROW_FIRST: row of the whole matrix that this
+// part begins with.
 @group(0) @binding(auto) var<storage, read_write> out: array<f32>;
 
 fn epilogue(first: u32, y: array<f32, R>) {
     for (var r = 0u; r < R; r++) {
         if (first + r < ROWS) {
-            out[ROW_FIRST + first + r] = y[r] + bias_of(ROW_FIRST + first + r);
+            out[OUT_FIRST + ROW_FIRST + first + r] = y[r] + bias_of(ROW_FIRST + first + r);
         }
     }
 }

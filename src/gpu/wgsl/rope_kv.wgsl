@@ -1,16 +1,18 @@
 // Queries and keys normed and turned, keys and values into the cache, for all tokens of a pass.
 //
-// A thread has 8 values of a head: pairs 4 eight ... 4 eight + 3. Queries go back where they came from, in
-// pair order, once every thread has read its own; a head is within one workgroup.
+// A thread has 8 values of a head: pairs 4 eight ... 4 eight + 3; a head is within one workgroup. Queries go to
+// q in pair order.
 //
 // Parts: state, kv, kv/<type> and kv/put_<k or v>_<type> (kv/put_q8_0 with q8_0), rope_turn or rope_still,
 // rope_norm_rms or rope_norm_none.
 // Constants: T, N_HEADS, N_KV_HEADS, D_HEAD, N_CTX, N_PAIRS: pairs that turn, HALVES: 1 if pair i is values
-// i and i + N_PAIRS, 0 if 2i and 2i + 1.
+// i and i + N_PAIRS, 0 if 2i and 2i + 1; Q_STRIDE, KV_STRIDE: values from one token to the next in what is read,
+// K_FIRST, V_FIRST: where in k and v the first token's are.
 // Grid: workgroups of T / EIGHTS heads for N_HEADS + 2 N_KV_HEADS, tokens.
-@group(0) @binding(auto) var<storage, read_write> q: array<f32>; // [token][N_HEADS][D_HEAD]
+@group(0) @binding(auto) var<storage, read> q_in: array<f32>;    // [token][N_HEADS][D_HEAD]
 @group(0) @binding(auto) var<storage, read> k: array<f32>;       // [token][N_KV_HEADS][D_HEAD]
 @group(0) @binding(auto) var<storage, read> v: array<f32>;       // the same
+@group(0) @binding(auto) var<storage, read_write> q: array<f32>; // [token][N_HEADS][D_HEAD]
 
 var<workgroup> sizes: array<f32, T>; // largest value of each thread's eight
 
@@ -23,14 +25,14 @@ fn values_of(pair: u32) -> vec2<u32> {
 fn pair_at(token: u32, head: u32, pair: u32) -> vec2<f32> {
     let turns = values_of(pair);
     if (head < N_HEADS) {
-        let at = (token * N_HEADS + head) * D_HEAD;
-        return vec2<f32>(q[at + turns.x], q[at + turns.y]);
+        let at = token * Q_STRIDE + head * D_HEAD;
+        return vec2<f32>(q_in[at + turns.x], q_in[at + turns.y]);
     }
     if (head < N_HEADS + N_KV_HEADS) {
-        let at = (token * N_KV_HEADS + head - N_HEADS) * D_HEAD;
+        let at = K_FIRST + token * KV_STRIDE + (head - N_HEADS) * D_HEAD;
         return vec2<f32>(k[at + turns.x], k[at + turns.y]);
     }
-    let at = (token * N_KV_HEADS + head - N_HEADS - N_KV_HEADS) * D_HEAD + 2u * pair;
+    let at = V_FIRST + token * KV_STRIDE + (head - N_HEADS - N_KV_HEADS) * D_HEAD + 2u * pair;
     return vec2<f32>(v[at], v[at + 1u]);
 }
 
@@ -66,7 +68,6 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     }
     let x = Eight(vec4<f32>(y[0], y[1]), vec4<f32>(y[2], y[3]));
     sizes[t] = largest(x);
-    storageBarrier(); // q has been read
     workgroupBarrier();
     if (!live) {
         return;

@@ -1,0 +1,147 @@
+// The GPU as the core sees it: the imports of module `gpu` (src/gpu/player_wasm.c) over a device that is
+// asked for here. Waiting for a device, or for its answers, is JavaScript's part; the core only asks.
+import { statusNames } from './error_codes.ts'
+import { IngleError } from './errors.ts'
+import type { Most } from './gpu_objects.ts'
+import { Player, WAIT } from './player.ts'
+
+export { WAIT }
+
+export interface GpuOptions {
+  /** As if the adapter had none. */
+  noF16?: boolean
+  noSubgroups?: boolean
+  /** Bytes: ask for no more than this. */
+  maxBuffer?: number
+  maxBinding?: number
+  /** Take an adapter that computes on the CPU, too: for tests. */
+  software?: boolean
+}
+
+/** Asked for as high as the adapter has them: what nobody asks for stays at WebGPU's least. */
+const LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX', 'maxComputeWorkgroupsPerDimension', 'maxStorageBuffersPerShaderStage'] as const
+
+const NO_DEVICE = -statusNames.indexOf('ERR_DEVICE')
+const PACKED_DOT = 'packed_4x8_integer_dot_product'
+/** Bytes of an adapter's name in the core's struct, the closing 0 with them. */
+const NAME = 128
+
+interface Opened {
+  device: GPUDevice
+  info: GPUAdapterInfo
+  packedDot: boolean
+  /** What is allowed here: a device itself never has less than WebGPU's least. */
+  most: Most
+}
+
+async function openDevice(gpu: GPU | undefined, options: GpuOptions): Promise<Opened> {
+  if (!gpu)
+    throw new IngleError('ERR_DEVICE', 'there is no WebGPU here')
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
+  if (!adapter)
+    throw new IngleError('ERR_DEVICE', 'WebGPU finds no adapter')
+  const { info } = adapter
+  if (info.isFallbackAdapter && !options.software)
+    throw new IngleError('ERR_DEVICE', `the adapter ${nameOf(info)} computes on the CPU`)
+  const unwanted = [options.noF16 && 'shader-f16', options.noSubgroups && 'subgroups']
+  const requiredFeatures = (['shader-f16', 'subgroups', 'timestamp-query'] as const)
+    .filter(name => adapter.features.has(name) && !unwanted.includes(name))
+  const requiredLimits: Record<string, number> = Object.fromEntries(LIMITS.map(name => [name, adapter.limits[name]]))
+  const lower = (name: typeof LIMITS[number], most = Infinity) => requiredLimits[name] = Math.min(requiredLimits[name]!, most)
+  const most = { buffer: lower('maxBufferSize', options.maxBuffer), binding: lower('maxStorageBufferBindingSize', options.maxBinding) }
+  const device = await adapter.requestDevice({ label: 'ingle', requiredFeatures, requiredLimits })
+  return { device, info, packedDot: gpu.wgslLanguageFeatures.has(PACKED_DOT), most }
+}
+
+function nameOf({ description, vendor, architecture }: GPUAdapterInfo): string {
+  return description || `${vendor} ${architecture}`.trim() || 'unnamed'
+}
+
+export class Gpu {
+  readonly #memory: WebAssembly.Memory
+  #opened: Opened | undefined
+  #player: Player | undefined
+  #taken = false
+  /** Why the core gets no player. */
+  #why = 'no GPU was asked for'
+
+  /** Module `gpu`, for the core's instance on this memory. */
+  readonly imports = {
+    open: (limits: number): number => this.#take(limits >>> 0),
+    play: (words: number, n: number): number => this.#player?.play(words >>> 0, n >>> 0) ?? NO_DEVICE,
+    wait: (ticket: number, to: number): number => this.#player?.wait(ticket >>> 0, to >>> 0) ?? NO_DEVICE,
+    /** The last failure's text; its length. */
+    failure: (to: number, most: number): number => this.#tell(this.#player?.failure || this.#why, to >>> 0, most >>> 0),
+    close: (): void => this.close(),
+  }
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#memory = memory
+  }
+
+  /** Asks for a device, in place of the one there was; throws why there is none. From then on the core may open it,
+   * once. */
+  async open(gpu: GPU | undefined, options: GpuOptions = {}): Promise<void> {
+    this.close()
+    try {
+      this.#opened = await openDevice(gpu, options)
+      this.#player = new Player(this.#opened.device, this.#memory, this.#opened.most)
+    } catch (cause) {
+      this.#why = cause instanceof IngleError ? cause.message : `WebGPU gives no device: ${String(cause)}`
+      throw cause instanceof IngleError ? cause : new IngleError('ERR_DEVICE', this.#why, { cause })
+    }
+  }
+
+  /** Resolves when the core, told to wait, should ask again. */
+  settled(): Promise<void> {
+    return this.#player?.settled() ?? Promise.resolve()
+  }
+
+  close(): void {
+    this.#player?.close()
+    this.#player = undefined
+    this.#taken = false
+    this.#why = 'the GPU was closed'
+  }
+
+  #take(limits: number): number {
+    if (!this.#player)
+      return NO_DEVICE
+    if (this.#taken) {
+      this.#player.failure = 'the GPU is in use'
+      return NO_DEVICE
+    }
+    if (limits) {
+      this.#taken = true
+      this.#tellLimits(limits)
+    }
+    return 0
+  }
+
+  /** Writes struct gpu_limits of src/gpu/player.h. */
+  #tellLimits(at: number): void {
+    const { device: { limits, features }, info, packedDot, most } = this.#opened!
+    const has = (name: GPUFeatureName) => Number(features.has(name))
+    const view = new DataView(this.#memory.buffer, at)
+    view.setUint8(this.#tell(nameOf(info), at, NAME - 1), 0)
+    view.setBigUint64(NAME, BigInt(most.buffer), true)
+    view.setBigUint64(NAME + 8, BigInt(most.binding), true)
+    const numbers = [
+      limits.maxComputeWorkgroupStorageSize,
+      Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
+      limits.maxComputeWorkgroupsPerDimension, limits.maxStorageBuffersPerShaderStage,
+      has('subgroups') && info.subgroupMinSize, has('subgroups') && info.subgroupMaxSize,
+      has('shader-f16'), Number(packedDot), has('timestamp-query'),
+    ]
+    numbers.forEach((n, i) => view.setUint32(NAME + 16 + 4 * i, n, true))
+  }
+
+  /** Writes text as UTF-8, whole characters, at most so many bytes; how many. */
+  #tell(text: string, to: number, most: number): number {
+    const bytes = new Uint8Array(most) // not the memory itself: a shared one may be refused
+    const { written } = new TextEncoder().encodeInto(text, bytes)
+    new Uint8Array(this.#memory.buffer, to).set(bytes.subarray(0, written))
+    return written
+  }
+}

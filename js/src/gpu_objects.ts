@@ -1,0 +1,109 @@
+// What a tape makes on the GPU: buffers, kernels, groups. WebGPU gives every object at once and says later
+// what was wrong with it: `fail` hears of that, the cause before what follows from it.
+import type { ErrorCode } from './error_codes.ts'
+import { IngleError } from './errors.ts'
+
+// WebGPU's constants, which are no globals under Node.
+const COPY_SRC = 0x4
+const COPY_DST = 0x8
+const STORAGE = 0x80
+const COMPUTE = 0x4
+
+export interface Kernel {
+  label: string
+  layout: GPUBindGroupLayout
+  /** Missing until it is compiled. */
+  pipeline?: GPUComputePipeline
+}
+
+export interface Group {
+  buffers: number[]
+  /** Missing once one of them was freed. */
+  handle?: GPUBindGroup
+}
+
+export interface Binding {
+  /** Its buffer's number. */
+  number: number
+  buffer: GPUBuffer
+  offset: number
+  size: number
+}
+
+/** Bytes of a buffer and of a binding, at most. */
+export interface Most {
+  buffer: number
+  binding: number
+}
+
+export class ObjectMaker {
+  readonly #device: GPUDevice
+  readonly #most: Most
+  readonly #fail: (code: ErrorCode, text: string) => void
+  readonly #layouts = new Map<string, GPUBindGroupLayout>()
+  /** Resolve when all objects so far are judged, all kernels compiled. */
+  #judged: Promise<unknown> = Promise.resolve()
+  #compiled: Promise<unknown> = Promise.resolve()
+
+  constructor(device: GPUDevice, most: Most, fail: (code: ErrorCode, text: string) => void) {
+    this.#device = device
+    this.#most = most
+    this.#fail = fail
+    device.onuncapturederror = ({ error }) => void this.#judged.then(() =>
+      fail(error.constructor.name === 'GPUOutOfMemoryError' ? 'ERR_MEMORY' : 'ERR_DEVICE', error.message))
+  }
+
+  /** Resolves when all kernels so far are compiled, and whatever was wrong so far has been told. */
+  ready(): Promise<unknown> {
+    this.#judge('validation', 'ERR_DEVICE', '', () => {}) // judged after all that was done before
+    return Promise.all([this.#compiled, this.#judged])
+  }
+
+  buffer(size: number, label: string): GPUBuffer {
+    if (size > this.#most.buffer)
+      throw new IngleError('ERR_MEMORY', `${label}, ${size} bytes: this GPU allows ${this.#most.buffer}`)
+    const usage = STORAGE | COPY_SRC | COPY_DST
+    return this.#judge('out-of-memory', 'ERR_MEMORY', `${label}, ${size} bytes`, () => this.#device.createBuffer({ label, size, usage }))
+  }
+
+  /** Bit i of writes: binding i is written. */
+  kernel(code: string, n: number, writes: number, label: string): Kernel {
+    const device = this.#device
+    const kernel: Kernel = { label, layout: this.#layout(n, writes) }
+    const module = this.#judge('validation', 'ERR_DEVICE', label, () => device.createShaderModule({ label, code }))
+    const layout = device.createPipelineLayout({ label, bindGroupLayouts: [kernel.layout] })
+    const made = device.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: 'main' } }).then(pipeline => {
+      kernel.pipeline = pipeline
+    }, error => this.#judged.then(() => this.#fail('ERR_DEVICE', `${label}: ${String(error)}`)))
+    this.#compiled = Promise.all([this.#compiled, made])
+    return kernel
+  }
+
+  group({ label, layout }: Kernel, bindings: Binding[]): Group {
+    const large = bindings.findIndex(({ size }) => size > this.#most.binding)
+    if (large >= 0)
+      throw new IngleError('ERR_DEVICE', `${label}: ${bindings[large]!.size} bytes in binding ${large}; this GPU allows ${this.#most.binding}`)
+    const entries = bindings.map(({ buffer, offset, size }, binding) => ({ binding, resource: { buffer, offset, size } }))
+    return { buffers: bindings.map(({ number }) => number), handle: this.#device.createBindGroup({ label, layout, entries }) }
+  }
+
+  /** One for each number of bindings and choice of those that are written. */
+  #layout(n: number, writes: number): GPUBindGroupLayout {
+    const label = `${n} ${writes}`
+    let layout = this.#layouts.get(label)
+    if (!layout) {
+      const entries = Array.from({ length: n }, (_, binding): GPUBindGroupLayoutEntry =>
+        ({ binding, visibility: COMPUTE, buffer: { type: writes >> binding & 1 ? 'storage' : 'read-only-storage' } }))
+      this.#layouts.set(label, layout = this.#device.createBindGroupLayout({ label, entries }))
+    }
+    return layout
+  }
+
+  #judge<T>(filter: GPUErrorFilter, code: ErrorCode, what: string, make: () => T): T {
+    this.#device.pushErrorScope(filter)
+    const made = make()
+    const told = this.#device.popErrorScope().then(error => error && this.#fail(code, `${what}: ${error.message}`), () => {})
+    this.#judged = Promise.all([this.#judged, told])
+    return made
+  }
+}

@@ -1,0 +1,341 @@
+// Carries tapes out over WebGPU: src/gpu/tape.h says what the words mean, src/gpu/player.h what the core
+// may expect. Words are read where they lie in the core's memory. Refuses tapes that name what is not
+// there; what else is wrong the device finds out later: it is told by the next call, at the latest by the
+// one that answers the next READY.
+import { statusNames, type ErrorCode } from './error_codes.ts'
+import { IngleError } from './errors.ts'
+import { ObjectMaker, type Group, type Kernel, type Most } from './gpu_objects.ts'
+import { Readback, STAMPS_MOST } from './readback.ts'
+
+// The commands, as tape.h numbers them.
+const BUFFER = 1
+const FREE = 2
+const WRITE = 3
+const PIPELINE = 4
+const GROUP = 5
+const SECTION = 6
+const DISPATCH = 7
+const RUN = 8
+const COPY = 9
+const READ = 10
+const READY = 11
+const STAMP = 12
+const SUBMIT = 13
+
+export const WAIT = -statusNames.indexOf('WAIT')
+
+/** Bytes that go from shared memory at a time: as a copy, since not every WebGPU takes it as it is. */
+const WRITE_PIECE = 1 << 20
+
+interface Step {
+  kernel: Kernel
+  group: Group
+  x: number
+  y: number
+  z: number
+}
+
+/** What a ticket stands for, until the core takes it. */
+interface Answer {
+  /** Address in the core's memory; 0 = where the waiting call says. */
+  to: number
+  /** Missing while there is none; null = there will be none. */
+  bytes?: Uint8Array | null
+}
+
+export class Player {
+  readonly #device: GPUDevice
+  readonly #memory: WebAssembly.Memory
+  readonly #maker: ObjectMaker
+  readonly #readback: Readback
+  readonly #decoder = new TextDecoder()
+  readonly #buffers: (GPUBuffer | undefined)[] = []
+  readonly #kernels: Kernel[] = []
+  readonly #groups: Group[] = []
+  readonly #sections: Step[][] = []
+  /** The tape that is being played, and where. */
+  #words = new Uint32Array(0)
+  #at = 0
+  #encoder: GPUCommandEncoder | undefined
+  #pass: GPUComputePassEncoder | undefined
+  /** Whose pipeline the open pass has. */
+  #kernel: Kernel | undefined
+  #piece: Uint8Array<ArrayBuffer> | undefined
+  readonly #answers = new Map<number, Answer>()
+  #fault: { code: ErrorCode, text: string } | undefined
+  #lost = false
+  #waiting: (() => void)[] = []
+  /** What the last failure was about. */
+  failure = ''
+
+  constructor(device: GPUDevice, memory: WebAssembly.Memory, most: Most) {
+    this.#device = device
+    this.#memory = memory
+    this.#maker = new ObjectMaker(device, most, (code, text) => this.#fail(code, text))
+    this.#readback = new Readback(device)
+    void device.lost.then(({ message }) => {
+      this.#lost = true
+      this.#fault = undefined
+      this.#fail('ERR_DEVICE_LOST', message || 'the browser gives no reason')
+    })
+  }
+
+  /** Carries out n words; a status. */
+  play(address: number, n: number): number {
+    if (!this.#fault) {
+      try {
+        this.#words = new Uint32Array(this.#memory.buffer, address, n)
+        for (this.#at = 0; this.#at < n;)
+          this.#command()
+        if (this.#readback.reads + this.#readback.stamps > 0)
+          this.#submit()
+      } catch (error) {
+        this.#kernel = undefined // the pass may have another's by now
+        const wrong = `the tape is wrong before word ${this.#at}: ${String(error)}`
+        this.#fail(...error instanceof IngleError ? [error.code, error.message] as const : ['ERR_INTERNAL', wrong] as const)
+      }
+    }
+    return this.#status()
+  }
+
+  /** Answers a ticket, once: bytes go where READ wanted them, a STAMP's nanoseconds to address `to` unless it
+   * is 0. A status; WAIT = not yet. */
+  wait(ticket: number, to: number): number {
+    const answer = this.#answers.get(ticket)
+    if (!answer)
+      this.#fail('ERR_INTERNAL', `nothing is asked for under ticket ${ticket}`)
+    else if (answer.bytes === undefined && !this.#lost)
+      return WAIT
+    else if (answer.bytes === null)
+      this.#fail('ERR_DEVICE', 'the GPU does not give back what was to be read')
+    this.#answers.delete(ticket)
+    const at = answer?.to || to
+    if (!this.#fault && at)
+      new Uint8Array(this.#memory.buffer).set(answer!.bytes!, at)
+    return this.#status()
+  }
+
+  /** Resolves when another ticket may be answered. */
+  settled(): Promise<void> {
+    return new Promise(resolve => this.#lost ? resolve() : this.#waiting.push(resolve))
+  }
+
+  close(): void {
+    this.#device.destroy()
+  }
+
+  #u32(): number {
+    const word = this.#words[this.#at++]
+    if (word === undefined)
+      throw new RangeError('it is cut short')
+    return word
+  }
+
+  #u64(): number {
+    return this.#u32() + this.#u32() * 2 ** 32
+  }
+
+  #string(): string {
+    // A copy: shared memory is not decoded.
+    return this.#decoder.decode(new Uint8Array(this.#memory.buffer, this.#u64(), this.#u32()).slice())
+  }
+
+  /** The object whose number comes next. */
+  #get<T>(list: (T | undefined)[]): T {
+    const number = this.#u32()
+    const object = list[number]
+    if (!object)
+      throw new RangeError(`there is no object ${number}`)
+    return object
+  }
+
+  /** The number that comes next, of an object that there is or of the first there is not. */
+  #next(list: unknown[]): number {
+    const number = this.#u32()
+    if (number > list.length)
+      throw new RangeError(`an object ${number} after ${list.length}`)
+    return number
+  }
+
+  /** Makes the object whose number comes next. */
+  #add<T>(list: (T | undefined)[], make: () => T): void {
+    const number = this.#next(list)
+    if (list[number])
+      throw new RangeError(`another object ${number}`)
+    list[number] = make()
+  }
+
+  #command(): void {
+    const command = this.#u32()
+    // A READ submits at once, unless more follow it.
+    if (this.#readback.reads > 0 && command !== READ)
+      this.#submit()
+    switch (command) {
+      case BUFFER:
+        this.#add(this.#buffers, () => this.#maker.buffer(this.#u64(), this.#string()))
+        break
+      case FREE:
+        this.#free()
+        break
+      case WRITE:
+        this.#write(this.#get(this.#buffers), this.#u64(), this.#u64(), this.#u32())
+        break
+      case PIPELINE:
+        this.#add(this.#kernels, () => this.#maker.kernel(this.#string(), this.#u32(), this.#u32(), this.#string()))
+        break
+      case GROUP:
+        this.#add(this.#groups, () => this.#group(this.#get(this.#kernels), this.#u32()))
+        break
+      case SECTION:
+        this.#sections[this.#next(this.#sections)] = this.#steps(this.#u32())
+        break
+      case DISPATCH:
+        this.#run(this.#steps(1), 1)
+        break
+      case RUN:
+        this.#run(this.#get(this.#sections), this.#u32())
+        break
+      case COPY:
+        this.#outsidePass().copyBufferToBuffer(this.#get(this.#buffers), this.#u64(), this.#get(this.#buffers), this.#u64(), this.#u64())
+        break
+      case READ:
+        this.#read(this.#get(this.#buffers), this.#u64(), this.#u64(), this.#u32(), this.#u32())
+        break
+      case READY:
+        this.#ready(this.#u32())
+        break
+      case STAMP:
+        this.#stamp(this.#u32())
+        break
+      case SUBMIT:
+        this.#submit()
+        break
+      default:
+        throw new RangeError('no command')
+    }
+  }
+
+  #free(): void {
+    this.#submit() // what is destroyed cannot be submitted
+    const number = this.#words[this.#at]!
+    this.#get(this.#buffers).destroy()
+    this.#buffers[number] = undefined
+    for (const group of this.#groups)
+      if (group.buffers.includes(number))
+        group.handle = undefined
+  }
+
+  #write(to: GPUBuffer, offset: number, address: number, bytes: number): void {
+    const { queue } = this.#device
+    const { buffer } = this.#memory
+    if (buffer instanceof ArrayBuffer)
+      return queue.writeBuffer(to, offset, buffer, address, bytes)
+    this.#piece ??= new Uint8Array(WRITE_PIECE)
+    for (let done = 0; done < bytes; done += WRITE_PIECE) {
+      const n = Math.min(WRITE_PIECE, bytes - done)
+      this.#piece.set(new Uint8Array(buffer, address + done, n))
+      queue.writeBuffer(to, offset + done, this.#piece, 0, n)
+    }
+  }
+
+  #group(kernel: Kernel, n: number): Group {
+    return this.#maker.group(kernel, Array.from({ length: n }, () => {
+      const number = this.#words[this.#at]!
+      return { number, buffer: this.#get(this.#buffers), offset: this.#u64(), size: this.#u64() }
+    }))
+  }
+
+  #steps(n: number): Step[] {
+    return Array.from({ length: n }, () =>
+      ({ kernel: this.#get(this.#kernels), group: this.#get(this.#groups), x: this.#u32(), y: this.#u32(), z: this.#u32() }))
+  }
+
+  /** The inner loop of everything: nothing is looked up or made in it. */
+  #run(steps: Step[], times: number): void {
+    const pass = this.#pass ??= this.#commands().beginComputePass({ label: 'tape' })
+    let last = this.#kernel
+    for (; times > 0; times--) {
+      for (const { kernel, group: { handle }, x, y, z } of steps) {
+        if (!handle)
+          throw new RangeError('a group of a buffer that was freed')
+        if (kernel !== last)
+          pass.setPipeline((last = kernel).pipeline!)
+        pass.setBindGroup(0, handle)
+        pass.dispatchWorkgroups(x, y, z)
+      }
+    }
+    this.#kernel = last
+  }
+
+  #commands(): GPUCommandEncoder {
+    return this.#encoder ??= this.#device.createCommandEncoder({ label: 'tape' })
+  }
+
+  #outsidePass(): GPUCommandEncoder {
+    this.#pass?.end()
+    this.#pass = this.#kernel = undefined
+    return this.#commands()
+  }
+
+  #read(from: GPUBuffer, offset: number, to: number, bytes: number, ticket: number): void {
+    this.#readback.read(from, offset, bytes, this.#asked(ticket, to))
+  }
+
+  #ready(ticket: number): void {
+    const answer = this.#asked(ticket, 0)
+    void this.#maker.ready().then(() => answer(new Uint8Array(0)))
+  }
+
+  #stamp(ticket: number): void {
+    const answer = this.#asked(ticket, 0)
+    if (!this.#device.features.has('timestamp-query'))
+      return answer(new Uint8Array(8))
+    if (this.#readback.stamps === STAMPS_MOST)
+      this.#submit()
+    this.#readback.stamp(this.#outsidePass(), answer)
+  }
+
+  #submit(): void {
+    const { reads, stamps } = this.#readback
+    const collect = reads + stamps > 0 ? this.#readback.copy(this.#outsidePass()) : undefined
+    if (this.#encoder)
+      this.#device.queue.submit([this.#outsidePass().finish()])
+    this.#encoder = undefined
+    void collect?.()
+  }
+
+  /** A ticket's answer. The core's memory gets the bytes when the core asks, so that a ticket that nobody waits for
+   * any more writes nowhere. */
+  #asked(ticket: number, to: number): (bytes: Uint8Array | null) => void {
+    if (this.#answers.has(ticket))
+      throw new RangeError(`ticket ${ticket} is not answered yet`)
+    const answer: Answer = { to }
+    this.#answers.set(ticket, answer)
+    return bytes => {
+      answer.bytes = bytes
+      this.#settle()
+    }
+  }
+
+  #settle(): void {
+    for (const resolve of this.#waiting.splice(0))
+      resolve()
+  }
+
+  /** The first fault is the cause of those that follow: they are dropped until it has been told. */
+  #fail(code: ErrorCode, text: string): void {
+    this.#fault ??= { code, text }
+    this.#settle()
+  }
+
+  /** Tells the fault, if there is one: once, but that of a lost device for ever. */
+  #status(): number {
+    if (!this.#fault)
+      return 0
+    const { code, text } = this.#fault
+    this.failure = text.replace(/\s+/g, ' ')
+    if (!this.#lost)
+      this.#fault = undefined
+    return -statusNames.indexOf(code)
+  }
+}

@@ -1,0 +1,269 @@
+#include "gpu/gpu.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "gpu/gpu_impl.h"
+#include "gpu/op_norm.h"
+
+/* ---- opening ---------------------------------------------------------------------------------- */
+
+gpu_modes gpu_best_modes(const gpu_limits *l)
+{
+    gpu_modes m = {.dot_int8 = l->packed_dot != 0};
+    // A kernel counts on every subgroup being this large: only where there is one size.
+    if (l->subgroup_min == l->subgroup_max && l->subgroup_min >= 4)
+        m.subgroup = l->subgroup_min;
+    return m;
+}
+
+static void name_backend(gpu *g)
+{
+    snprintf(g->name, sizeof g->name, "gpu/%s%s (%s)", g->modes.dot_int8 ? "int8" : "f32",
+             g->modes.subgroup ? "+subgroups" : "", g->player.limits.name);
+}
+
+static ingle_status take_lists(gpu *g, ingle_error *err)
+{
+    const ingle_allocator *a = &g->allocator;
+    const size_t n = g->graph->n_tensors, layers = g->graph->sizes.n_layers;
+    g->weights_room = n;
+    g->steps = mem_zero(a, g->graph->n_ops, sizeof *g->steps);
+    g->weights = mem_zero(a, n, sizeof *g->weights);
+    g->vectors = mem_zero(a, n, sizeof *g->vectors);
+    g->values = mem_zero(a, g->graph->n_values, sizeof *g->values);
+    g->k_cache = mem_zero(a, layers, sizeof *g->k_cache);
+    g->v_cache = mem_zero(a, layers, sizeof *g->v_cache);
+    g->host_logits = mem_alloc(a, size_mul(g->graph->sizes.n_vocab, sizeof *g->host_logits));
+    if (!g->steps || !g->weights || !g->vectors || !g->values || !g->k_cache || !g->v_cache || !g->host_logits)
+        return error_memory(err, n, "a GPU backend");
+    return INGLE_OK;
+}
+
+/* Work is cut for lengths of context that double. */
+uint32_t gpu_bucket_positions(const gpu *g, uint64_t n_positions)
+{
+    uint64_t most = GPU_BUCKET_FIRST;
+    while (most < n_positions)
+        most *= 2;
+    return most < g->opt.n_ctx ? (uint32_t)most : g->opt.n_ctx;
+}
+
+uint32_t gpu_bucket(const gpu *g, uint64_t n_positions)
+{
+    uint32_t i = 0;
+    while (i + 1 < g->n_buckets && (uint64_t)GPU_BUCKET_FIRST << i < n_positions)
+        i++;
+    return i;
+}
+
+static void open_buffers(gpu *g)
+{
+    const graph_sizes *s = &g->graph->sizes;
+    const uint64_t rows = g->opt.n_batch, d_q = (uint64_t)s->n_heads * s->d_head;
+    const uint64_t d_qkv = d_q + 2 * (uint64_t)s->n_kv_heads * s->d_head;
+    recorder *r = &g->r;
+    g->state = recorder_buffer(r, 16 * sizeof(uint32_t), "state");
+    g->ids = recorder_buffer(r, rows * sizeof(uint32_t), "ids");
+    g->logits = recorder_buffer(r, s->n_vocab * sizeof(float), "logits");
+    g->hidden = recorder_buffer(r, (uint64_t)s->d_model * sizeof(float), "hidden");
+    g->qkv = recorder_buffer(r, rows * d_qkv * sizeof(float), "qkv");
+    g->q = recorder_buffer(r, rows * d_q * sizeof(float), "q");
+    for (uint32_t i = 0; i < s->n_layers; i++) {
+        g->k_cache[i] = recorder_buffer(r, kv_k_bytes(&g->kv), "k cache");
+        g->v_cache[i] = recorder_buffer(r, kv_v_bytes(&g->kv), "v cache");
+    }
+    // partial results of the widest pass that goes the way of single tokens, at any length of context
+    uint64_t partials = 0;
+    for (uint32_t n = 1; n <= ATTEND_FEW && n <= g->opt.n_batch; n++)
+        for (uint64_t most = GPU_BUCKET_FIRST; most < 2 * (uint64_t)g->opt.n_ctx; most *= 2) {
+            const attend_op op = {
+                .kv = g->kv, .n_heads = s->n_heads, .n_tokens = n, .max_positions = gpu_bucket_positions(g, most)};
+            const uint64_t bytes = attend_partial_bytes(r, &op);
+            partials = bytes > partials ? bytes : partials;
+        }
+    g->partials = recorder_buffer(r, partials, "partials");
+    const uint64_t widest = (g->graph->in_width + 31) / 32 * 32;
+    g->normed = recorder_buffer(r, rows * widest * sizeof(float), "normed");
+    g->rounded = recorder_buffer(r, gpu_rounded_bytes(widest, rows), "rounded");
+}
+
+/* Dispatches of one token for each length of context that differs, and those of the head. */
+static ingle_status record_sections(gpu *g, ingle_error *err)
+{
+    uint32_t n = 1;
+    while (n < 32 && (uint64_t)GPU_BUCKET_FIRST << (n - 1) < g->opt.n_ctx)
+        n++;
+    g->buckets = mem_alloc(&g->allocator, n * sizeof *g->buckets);
+    if (!g->buckets)
+        return error_memory(err, n * sizeof *g->buckets, "sections");
+    g->n_buckets = n;
+    for (uint32_t i = 0; i < n; i++) {
+        g->buckets[i] = recorder_section(&g->r);
+        gpu_record_one(g, gpu_bucket_positions(g, (uint64_t)GPU_BUCKET_FIRST << i));
+        recorder_section_end(&g->r);
+    }
+    const ingle_status status = gpu_record_bursts(g, err);
+    if (status != INGLE_OK)
+        return status;
+    g->head_section = recorder_section(&g->r);
+    gpu_record_head(g, g->hidden);
+    recorder_section_end(&g->r);
+    g->pass_section = recorder_section(&g->r); // asks for the kernels of prompts, long and short
+    for (uint32_t rows = g->opt.n_batch; rows > 1; rows /= 2)
+        gpu_record_many(g, rows, g->opt.n_ctx);
+    recorder_section_end(&g->r);
+    return INGLE_OK;
+}
+
+ingle_status gpu_open(gpu **out, const graph *gr, const gpu_options *opt, const gpu_player *player,
+                      const ingle_allocator *a, ingle_error *err)
+{
+    *out = NULL;
+    gpu *g = mem_zero(a, 1, sizeof *g);
+    if (!g) {
+        player->close(player->user);
+        return error_memory(err, sizeof *g, "a GPU backend");
+    }
+    g->allocator = *a;
+    g->graph = gr;
+    g->opt = *opt;
+    g->player = *player;
+    g->modes = opt->modes ? *opt->modes : gpu_best_modes(&player->limits);
+    name_backend(g);
+    recorder_init(&g->r, &g->player, &g->modes, a);
+    g->kv = (kv_layout){opt->k_format, opt->v_format, opt->n_ctx, gr->sizes.n_kv_heads, gr->sizes.d_head};
+    ingle_status status = kv_check(&g->kv, err);
+    if (status == INGLE_OK)
+        status = take_lists(g, err);
+    if (status == INGLE_OK) {
+        open_buffers(g);
+        status = gpu_open_bursts(g, err);
+    }
+    if (status == INGLE_OK)
+        status = gpu_lower(g, err);
+    if (status == INGLE_OK)
+        status = record_sections(g, err);
+    if (status == INGLE_OK) {
+        g->ready = recorder_ready(&g->r);
+        status = recorder_play(&g->r, err);
+    }
+    if (status == INGLE_OK)
+        *out = g;
+    else
+        gpu_close(g);
+    return status;
+}
+
+void gpu_close(gpu *g)
+{
+    if (!g)
+        return;
+    const ingle_allocator a = g->allocator;
+    for (size_t i = 0; i < g->n_weights; i++)
+        mem_free(&a, g->weights[i].m.parts);
+    g->player.close(g->player.user); // and with it every buffer
+    op_sample_close(&g->sample, &g->r);
+    recorder_free(&g->r);
+    mem_free(&a, g->steps);
+    mem_free(&a, g->weights);
+    mem_free(&a, g->vectors);
+    mem_free(&a, g->values);
+    mem_free(&a, g->k_cache);
+    mem_free(&a, g->v_cache);
+    mem_free(&a, g->buckets);
+    mem_free(&a, g->steps_of);
+    mem_free(&a, g->host_logits);
+    mem_free(&a, g);
+}
+
+const char *gpu_name(const gpu *g)
+{
+    return g->name;
+}
+
+ingle_status gpu_ready(gpu *g, ingle_error *err)
+{
+    if (g->is_ready)
+        return INGLE_OK;
+    const ingle_status status = recorder_wait(&g->r, g->ready, NULL, err);
+    g->is_ready = status == INGLE_OK;
+    return status;
+}
+
+/* ---- runs ------------------------------------------------------------------------------------- */
+
+/* What the head reads: token row of the last run. */
+static void pick_hidden(gpu *g, size_t row)
+{
+    const uint64_t bytes = (uint64_t)g->graph->sizes.d_model * sizeof(float);
+    recorder_copy(&g->r, gpu_part(g->values[g->graph->hidden], row * bytes, bytes), gpu_part(g->hidden, 0, bytes));
+}
+
+/* The section of a pass. A number of tokens or a length of context may need kernels that no pass had yet. */
+static ingle_status prepare_pass(gpu *g, uint32_t n, size_t n_positions, ingle_error *err)
+{
+    const size_t before = g->r.n_kernels;
+    recorder_section_again(&g->r, g->pass_section);
+    gpu_record_many(g, n, gpu_bucket_positions(g, n_positions));
+    recorder_section_end(&g->r);
+    if (g->r.n_kernels > before) {
+        g->ready = recorder_ready(&g->r);
+        g->is_ready = false;
+    }
+    const ingle_status status = recorder_play(&g->r, err);
+    return status == INGLE_OK ? gpu_ready(g, err) : status;
+}
+
+ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_error *err)
+{
+    ingle_status status = gpu_drain(g, err);
+    if (status == INGLE_OK && n > 1)
+        status = prepare_pass(g, (uint32_t)n, first + n, err);
+    if (status != INGLE_OK)
+        return status;
+    const uint32_t state[2] = {(uint32_t)first, (uint32_t)n};
+    recorder_write(&g->r, g->state, state, sizeof state);
+    recorder_write(&g->r, g->ids, ids, n * sizeof *ids);
+    recorder_run(&g->r, n == 1 ? g->buckets[gpu_bucket(g, first + 1)] : g->pass_section, 1);
+    pick_hidden(g, n - 1);
+    recorder_submit(&g->r);
+    g->last_n = n;
+    g->position = first + n;
+    g->logits_state = LOGITS_NONE;
+    return recorder_play(&g->r, err);
+}
+
+ingle_status gpu_logits(gpu *g, size_t row, const float **logits, ingle_error *err)
+{
+    ingle_status status = INGLE_OK;
+    *logits = NULL;
+    if (g->logits_state == LOGITS_NONE || g->logits_row != row) {
+        const uint64_t bytes = g->graph->sizes.n_vocab * sizeof(float);
+        pick_hidden(g, row);
+        recorder_run(&g->r, g->head_section, 1);
+        g->logits_ticket = recorder_read(&g->r, gpu_part(g->logits, 0, bytes), g->host_logits);
+        g->logits_row = row;
+        g->logits_state = LOGITS_ASKED;
+        status = recorder_play(&g->r, err);
+    }
+    if (status == INGLE_OK && g->logits_state == LOGITS_ASKED)
+        status = recorder_wait(&g->r, g->logits_ticket, NULL, err);
+    if (status != INGLE_OK)
+        return status;
+    g->logits_state = LOGITS_THERE;
+    *logits = g->host_logits;
+    return INGLE_OK;
+}
+
+bool gpu_print(gpu *g, ingle_text *out)
+{
+    ingle_error ignored;
+    g->r.listing = out;
+    recorder_section(&g->r);
+    gpu_record_one(g, gpu_bucket_positions(g, 1));
+    gpu_record_head(g, g->hidden);
+    recorder_section_end(&g->r);
+    g->r.listing = NULL;
+    return recorder_play(&g->r, &ignored) == INGLE_OK;
+}

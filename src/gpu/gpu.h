@@ -1,0 +1,53 @@
+/* The GPU backend: runs a graph for one session. Owns the device (the player), weights, cache and
+ * activations in GPU memory; borrows the graph, and the tensors' bytes while it opens.
+ *
+ * Nothing here waits for the GPU where the host cannot: such calls give INGLE_WAIT, and are made again
+ * with the same arguments once the host has an answer (player.h). */
+#ifndef INGLE_GPU_GPU_H
+#define INGLE_GPU_GPU_H
+
+#include "gpu/player.h"
+#include "gpu/recorder.h"
+#include "graph/graph.h"
+
+typedef struct {
+    uint32_t n_ctx, n_batch;     // both > 0
+    uint32_t k_format, v_format; // quant ids of the cache: F16 or Q8_0
+    const gpu_modes *modes;      // NULL = the best for this device
+} gpu_options;
+
+typedef struct gpu gpu;
+
+gpu_modes gpu_best_modes(const gpu_limits *limits);
+
+/* Takes the player, also when it fails. The kernels are still being compiled when it returns:
+ * gpu_ready says when they are usable. ERR_UNSUPPORTED: an op, format or size without a kernel, named. */
+ingle_status gpu_open(gpu **out, const graph *g, const gpu_options *opt, const gpu_player *player,
+                      const ingle_allocator *a, ingle_error *err);
+ingle_status gpu_ready(gpu *g, ingle_error *err);
+void gpu_close(gpu *g);
+
+const char *gpu_name(const gpu *g); // "gpu/f32+int8+subgroups (NVIDIA ...)"
+
+/* Queues tokens ids [n], 1 <= n <= n_batch, at positions first ... first + n - 1, as cpu_run does; the
+ * last one's logits can be asked for then, or tokens be chosen after it. */
+ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_error *err);
+
+/* Logits of token `row` of the last run, *logits [n_vocab], until the next call. INGLE_WAIT. */
+ingle_status gpu_logits(gpu *g, size_t row, const float **logits, ingle_error *err);
+
+/* Choosing tokens on the GPU, after a run: begin says how, ids [n] being the timeline so far; queue asks
+ * for the next n, which the GPU computes one after the other; take gives them in order. A token that is taken
+ * has been chosen; it is in the cache once the one after it is. What was queued and is not taken is dropped by
+ * the next run or begin. At most GPU_MOST_QUEUED are queued at a time. */
+enum { GPU_MOST_QUEUED = 64 };
+bool gpu_can_sample(const gpu *g, const ingle_sampling *s);
+ingle_status gpu_sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, ingle_error *err);
+ingle_status gpu_queue(gpu *g, uint32_t n, ingle_error *err);
+size_t gpu_queued(const gpu *g);
+ingle_status gpu_take(gpu *g, int32_t *id, ingle_error *err); // INGLE_WAIT; ERR_FORMAT: logits are NaN
+
+/* Writes what a token costs as dispatches for people: one line each. */
+bool gpu_print(gpu *g, ingle_text *out);
+
+#endif

@@ -1,0 +1,110 @@
+/* The insides of the GPU backend, for lower.c (graph to steps, weights to the device), record.c (steps to
+ * dispatches) and gpu.c. */
+#ifndef INGLE_GPU_GPU_IMPL_H
+#define INGLE_GPU_GPU_IMPL_H
+
+#include "gpu/gpu.h"
+#include "gpu/matrix.h"
+#include "gpu/op_attend.h"
+#include "gpu/op_sample.h"
+
+enum { GPU_RING = 64, GPU_MOST_BURSTS = 64, GPU_BUCKET_FIRST = 256 };
+
+typedef enum { GPU_EMBED, GPU_NORM, GPU_QKV, GPU_LINEAR, GPU_ATTEND } gpu_step_kind;
+
+/* An op of the graph, or two that go together, with what it needs on the device. */
+typedef struct {
+    gpu_step_kind kind;
+    const char *label;
+    const graph_op *op;       // QKV: the linear
+    const graph_rope_kv *turn; // QKV: what follows it
+    const gpu_matrix *w[GRAPH_MAX_OUT]; // borrowed from gpu.matrices
+    uint32_t n_w;             // QKV: 1 if its matrices are one; a gate: 1, rows interleaved
+    gpu_slice bias[GRAPH_MAX_OUT], gain, gain_bias;
+    gpu_slice head_gains; // QKV: norms of query and key heads, [2][d_head] in pair order
+    gpu_slice in, out;
+    bool fused; // QKV: a decoding product rotates and writes the cache itself
+} gpu_step;
+
+/* A matrix on the device and what it was made of, to find it again. */
+typedef struct {
+    gpu_matrix m;
+    matrix_source source;
+} gpu_weight;
+
+/* Tokens queued together, and the ring as it was when they were chosen. */
+typedef struct {
+    uint32_t ticket;
+    size_t end; // of the answer's tokens, those before this one are in the ring
+    bool there;
+    uint32_t ring[GPU_RING];
+} gpu_burst;
+
+struct gpu {
+    ingle_allocator allocator;
+    const graph *graph;
+    gpu_options opt;
+    gpu_modes modes;
+    gpu_player player;
+    recorder r;
+    char name[192];
+
+    gpu_step *steps; // [n_steps]; the last is the head
+    size_t n_steps;
+    gpu_weight *weights; // [n_weights] of weights_room
+    size_t n_weights, weights_room;
+    gpu_slice *vectors; // [graph->n_tensors]: vectors on the device; bytes 0 = not there
+    gpu_slice *values;  // [graph->n_values]; those that are never alive together share
+
+    gpu_slice state, ids, rope, logits, hidden;
+    gpu_slice qkv, q;               // [n_batch][rows of Q, K and V], [n_batch][d_q] in pair order
+    gpu_slice normed, rounded;      // [n_batch] rows of a product's input, f32 or int8
+    gpu_slice partials;             // of attention
+    kv_layout kv;
+    gpu_slice *k_cache, *v_cache;   // [n_layers]
+    uint32_t n_rope;                // values of a head that turn; all layers alike
+
+    uint32_t *buckets;     // [n_buckets] sections: one token, for contexts up to BUCKET_FIRST << i
+    uint32_t n_buckets;
+    uint32_t head_section; // logits of `hidden`
+    uint32_t pass_section; // the last pass of many tokens
+    uint32_t ready;        // ticket
+    bool is_ready;
+
+    op_sample sample;
+    bool can_sample;
+    gpu_slice chosen;        // ring of GPU_RING tokens
+    uint32_t choice_section; // a token from `hidden`
+    uint32_t *steps_of;      // [n_buckets] sections: one token computed, the next chosen
+    gpu_burst bursts[GPU_MOST_BURSTS]; // burst_first ... burst_next - 1 are not yet taken
+    size_t burst_first, burst_next;
+    size_t queued, taken;    // tokens of this answer
+    size_t position;         // of the token that is computed next
+
+    size_t last_n;          // tokens of the last run
+    float *host_logits;     // [n_vocab]
+    uint32_t logits_ticket;
+    size_t logits_row;
+    enum { LOGITS_NONE, LOGITS_ASKED, LOGITS_THERE } logits_state;
+    uint32_t host_state[4]; // what the last run wrote
+};
+
+/* Graph to steps; matrices, vectors, tables to the device. */
+ingle_status gpu_lower(gpu *g, ingle_error *err);
+
+/* Dispatches of the steps but the head: one token, its context within max_positions; or n tokens. */
+void gpu_record_one(gpu *g, uint32_t max_positions);
+void gpu_record_many(gpu *g, uint32_t n_tokens, uint32_t max_positions);
+/* Work is cut for lengths of context that double: the length for n positions, and which of the buckets. */
+uint32_t gpu_bucket_positions(const gpu *g, uint64_t n_positions);
+uint32_t gpu_bucket(const gpu *g, uint64_t n_positions);
+
+/* burst.c: buffers and kernels; sections, once the buckets are known. */
+ingle_status gpu_open_bursts(gpu *g, ingle_error *err);
+ingle_status gpu_record_bursts(gpu *g, ingle_error *err);
+/* Waits for what is queued, and forgets it. INGLE_WAIT. */
+ingle_status gpu_drain(gpu *g, ingle_error *err);
+
+void gpu_record_head(gpu *g, gpu_slice x); // logits of a token
+
+#endif

@@ -1,0 +1,292 @@
+/* A graph as steps of the GPU backend, and its weights on the device. */
+#include <math.h>
+
+#include "base/error.h"
+#include "gpu/gpu_impl.h"
+#include "gpu/op_matvec.h"
+
+static const graph_tensor *tensor(const gpu *g, graph_weight w)
+{
+    return &g->graph->tensors[w];
+}
+
+/* ---- vectors and tables ----------------------------------------------------------------------- */
+
+static gpu_slice upload(gpu *g, const void *from, size_t bytes, const char *label, ingle_status *status, ingle_error *err)
+{
+    const gpu_slice s = recorder_buffer(&g->r, bytes, label);
+    recorder_write(&g->r, s, from, bytes);
+    if (*status == INGLE_OK)
+        *status = recorder_play(&g->r, err);
+    return s;
+}
+
+/* A vector as it is in the file, f32; each goes once. */
+static gpu_slice vector(gpu *g, graph_weight w, ingle_status *status, ingle_error *err)
+{
+    if (w < 0 || *status != INGLE_OK)
+        return (gpu_slice){0};
+    if (!g->vectors[w].bytes)
+        g->vectors[w] = upload(g, tensor(g, w)->data, (size_t)tensor(g, w)->cols * sizeof(float), tensor(g, w)->name,
+                               status, err);
+    return g->vectors[w];
+}
+
+/* Vectors [n] (each may be absent: zeros) as one in the order of the matrix's rows; nothing if all are
+ * absent. */
+static gpu_slice ordered_vector(gpu *g, const graph_weight *w, uint32_t n, const matrix_source *source,
+                                const char *label, ingle_status *status, ingle_error *err)
+{
+    uint64_t rows = 0;
+    bool any = false;
+    for (uint32_t i = 0; i < n; i++) {
+        rows += source->tensors[i]->rows;
+        any = any || w[i] >= 0;
+    }
+    if (!any || *status != INGLE_OK)
+        return (gpu_slice){0};
+    float *values = mem_alloc(&g->allocator, size_mul((size_t)rows, sizeof *values));
+    if (!values) {
+        *status = error_memory(err, (size_t)rows * sizeof *values, "a vector");
+        return (gpu_slice){0};
+    }
+    for (uint64_t row = 0; row < rows; row++) {
+        uint32_t t;
+        const uint64_t at = matrix_row_of(source, row, &t);
+        values[row] = w[t] >= 0 ? ((const float *)tensor(g, w[t])->data)[at] : 0.0f;
+    }
+    const gpu_slice s = upload(g, values, (size_t)rows * sizeof *values, label, status, err);
+    mem_free(&g->allocator, values);
+    return s;
+}
+
+/* Cosine and sine of each position's angles, [n_ctx][n_rot / 2]. */
+static ingle_status upload_rope(gpu *g, const graph_rope *rope, ingle_error *err)
+{
+    enum { ROWS = 64 };
+    const uint32_t half = rope->n_rot / 2;
+    const size_t row = (size_t)half * 2;
+    g->rope = recorder_buffer(&g->r, (uint64_t)g->opt.n_ctx * row * sizeof(float), "rope");
+    float *rows = mem_alloc(&g->allocator, size_mul(ROWS * sizeof *rows, row));
+    if (!rows)
+        return error_memory(err, ROWS * row * sizeof *rows, "a table of rotations");
+    ingle_status status = INGLE_OK;
+    for (uint32_t first = 0; status == INGLE_OK && first < g->opt.n_ctx; first += ROWS) {
+        const uint32_t n = g->opt.n_ctx - first < ROWS ? g->opt.n_ctx - first : ROWS;
+        for (uint32_t p = 0; p < n; p++)
+            for (uint32_t i = 0; i < half; i++) {
+                const float angle = (float)(first + p) * rope->theta[i];
+                rows[p * row + 2 * i] = cosf(angle) * rope->scale;
+                rows[p * row + 2 * i + 1] = sinf(angle) * rope->scale;
+            }
+        recorder_write(&g->r, gpu_part(g->rope, first * row * sizeof *rows, 0), rows, n * row * sizeof *rows);
+        status = recorder_play(&g->r, err);
+    }
+    mem_free(&g->allocator, rows);
+    return status;
+}
+
+/* ---- matrices --------------------------------------------------------------------------------- */
+
+static bool same_source(const matrix_source *a, const matrix_source *b)
+{
+    if (a->n_tensors != b->n_tensors || a->order != b->order)
+        return false;
+    for (uint32_t i = 0; i < a->n_tensors; i++)
+        if (a->tensors[i]->data != b->tensors[i]->data)
+            return false;
+    return true;
+}
+
+/* The matrix made of these tensors: a new one, or one that is there (a head that is the embedding). */
+static const gpu_matrix *matrix(gpu *g, const matrix_source *source, ingle_status *status, ingle_error *err)
+{
+    if (*status != INGLE_OK)
+        return NULL;
+    for (size_t i = 0; i < g->n_weights; i++)
+        if (same_source(&g->weights[i].source, source))
+            return &g->weights[i].m;
+    gpu_weight *w = &g->weights[g->n_weights++];
+    w->source = *source;
+    if (source->tensors[0]->cols % 4)
+        *status = error_set(err, INGLE_ERR_UNSUPPORTED, "tensor %.100s: %llu columns on a GPU, which takes fours",
+                            source->tensors[0]->name, (unsigned long long)source->tensors[0]->cols);
+    else
+        *status = matrix_open(&w->m, &g->r, source, &g->allocator, err);
+    return &w->m;
+}
+
+static bool alike(const matrix_source *s)
+{
+    for (uint32_t i = 1; i < s->n_tensors; i++)
+        if (s->tensors[i]->format != s->tensors[0]->format || s->tensors[i]->cols != s->tensors[0]->cols)
+            return false;
+    return true;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------ */
+
+static void lower_norm(gpu *g, gpu_step *st, const graph_norm *n, ingle_status *status, ingle_error *err)
+{
+    if (n->kind == GRAPH_NORM_NONE)
+        return;
+    st->gain = vector(g, n->weight, status, err);
+    st->gain_bias = vector(g, n->bias, status, err);
+}
+
+/* Q, K and V with their rotation. Formats that differ make matrices of their own. */
+static void lower_qkv(gpu *g, gpu_step *st, const graph_linear *l, const graph_rope_kv *turn, ingle_status *status,
+                      ingle_error *err)
+{
+    const graph_sizes *sizes = &g->graph->sizes;
+    matrix_source all = {.n_tensors = 3,
+                         .order = turn->rope.kind == GRAPH_ROPE_HALVES ? MATRIX_PAIRS : MATRIX_ROWS,
+                         .n_paired = 2,
+                         .d_head = sizes->d_head,
+                         .n_rot = turn->rope.n_rot};
+    for (int i = 0; i < 3; i++)
+        all.tensors[i] = tensor(g, l->weight[i]);
+    st->kind = GPU_QKV;
+    st->turn = turn;
+    st->n_w = alike(&all) ? 1 : 3;
+    for (uint32_t i = 0; i < st->n_w; i++) {
+        matrix_source own = all;
+        if (st->n_w > 1) {
+            own.n_tensors = 1;
+            own.tensors[0] = all.tensors[i];
+            own.order = i < 2 ? all.order : MATRIX_ROWS;
+        }
+        st->w[i] = matrix(g, &own, status, err);
+        st->bias[i] = ordered_vector(g, l->bias + i, own.n_tensors, &own, "qkv bias", status, err);
+    }
+    const graph_tensor head = {.rows = sizes->d_head};
+    const graph_weight norms[2] = {turn->q_norm, turn->k_norm};
+    matrix_source heads = all;
+    heads.n_tensors = heads.n_paired = 2;
+    heads.tensors[0] = heads.tensors[1] = &head;
+    st->head_gains = ordered_vector(g, norms, 2, &heads, "head norms", status, err);
+    st->fused = *status == INGLE_OK && st->n_w == 1 && !st->head_gains.bytes && matvec_takes_norm(&g->r, st->w[0]) &&
+                l->norm.kind == GRAPH_NORM_RMS && g->opt.k_format == QUANT_F16 && g->opt.v_format == QUANT_F16;
+}
+
+static void lower_linear(gpu *g, gpu_step *st, const graph_linear *l, ingle_status *status, ingle_error *err)
+{
+    matrix_source s = {.n_tensors = l->n_out, .order = MATRIX_ROWS};
+    for (uint32_t i = 0; i < l->n_out; i++)
+        s.tensors[i] = tensor(g, l->weight[i]);
+    st->kind = GPU_LINEAR;
+    st->n_w = 1;
+    if (l->n_out > 1)
+        s.order = MATRIX_INTERLEAVED;
+    const bool gate = l->epilogue == GRAPH_GATE_SILU || l->epilogue == GRAPH_GATE_GELU;
+    if (*status == INGLE_OK && (l->n_out != (gate ? 2u : 1u) || !alike(&s)))
+        *status = error_set(err, INGLE_ERR_UNSUPPORTED, "%s: matrices of formats that differ, on a GPU", st->label);
+    st->w[0] = matrix(g, &s, status, err);
+    st->bias[0] = ordered_vector(g, l->bias, l->n_out, &s, "bias", status, err);
+}
+
+static gpu_slice value_of(const gpu *g, graph_value v)
+{
+    return v < 0 ? (gpu_slice){0} : g->values[v];
+}
+
+/* Steps for op i; how many ops it took. */
+static size_t lower_op(gpu *g, size_t i, ingle_status *status, ingle_error *err)
+{
+    const graph_op *op = &g->graph->ops[i];
+    const graph_op *next = i + 1 < g->graph->n_ops ? op + 1 : NULL;
+    gpu_step *st = &g->steps[g->n_steps++];
+    *st = (gpu_step){.op = op, .label = op->label};
+    switch (op->kind) {
+    case GRAPH_EMBED: {
+        const matrix_source s = {.tensors = {tensor(g, op->u.embed.table)}, .n_tensors = 1};
+        st->kind = GPU_EMBED;
+        st->n_w = 1;
+        st->w[0] = matrix(g, &s, status, err);
+        st->out = value_of(g, op->u.embed.out);
+        return 1;
+    }
+    case GRAPH_NORM:
+        st->kind = GPU_NORM;
+        lower_norm(g, st, &op->u.norm.norm, status, err);
+        st->in = value_of(g, op->u.norm.in);
+        st->out = value_of(g, op->u.norm.out);
+        return 1;
+    case GRAPH_LINEAR: {
+        const graph_linear *l = &op->u.linear;
+        lower_norm(g, st, &l->norm, status, err);
+        st->in = value_of(g, l->in);
+        st->out = value_of(g, l->out[0]);
+        if (next && next->kind == GRAPH_ROPE_KV && l->n_out == 3 && l->out[0] == next->u.rope_kv.q &&
+            l->out[1] == next->u.rope_kv.k && l->out[2] == next->u.rope_kv.v) {
+            lower_qkv(g, st, l, &next->u.rope_kv, status, err);
+            return 2;
+        }
+        lower_linear(g, st, l, status, err);
+        return 1;
+    }
+    case GRAPH_ATTEND:
+        st->kind = GPU_ATTEND;
+        st->in = g->q;
+        st->out = value_of(g, op->u.attend.out);
+        return 1;
+    case GRAPH_ROPE_KV:
+    case GRAPH_OP_COUNT:
+        break;
+    }
+    *status = error_set(err, INGLE_ERR_UNSUPPORTED, "op %s: not on a GPU", op->label);
+    return 1;
+}
+
+/* ---- memory ----------------------------------------------------------------------------------- */
+
+/* Values with one place in the plan are one buffer: they are never alive together. The logits are not in
+ * the plan. */
+static void open_values(gpu *g)
+{
+    const graph *gr = g->graph;
+    const size_t logits = (size_t)gr->ops[gr->n_ops - 1].u.linear.out[0];
+    for (size_t i = 0; i < gr->n_values; i++) {
+        uint64_t width = 0;
+        size_t same = i;
+        for (size_t j = gr->n_values; j-- > 0;)
+            if (j != logits && gr->values[j].offset == gr->values[i].offset) {
+                width = gr->values[j].width > width ? gr->values[j].width : width;
+                same = j;
+            }
+        if (i == logits) {
+            g->values[i] = g->logits;
+            continue;
+        }
+        const uint64_t floats = (width + 3) / 4 * 4 * (uint64_t)g->opt.n_batch;
+        g->values[i] = same < i ? g->values[same] : recorder_buffer(&g->r, floats * sizeof(float), gr->values[i].name);
+    }
+}
+
+static ingle_status find_rope(gpu *g, const graph_rope **out, ingle_error *err)
+{
+    *out = NULL;
+    for (size_t i = 0; i < g->graph->n_ops; i++) {
+        const graph_op *op = &g->graph->ops[i];
+        if (op->kind != GRAPH_ROPE_KV || op->u.rope_kv.rope.kind == GRAPH_ROPE_NONE)
+            continue;
+        if (*out && (*out)->theta != op->u.rope_kv.rope.theta)
+            return error_set(err, INGLE_ERR_UNSUPPORTED, "layers that turn in different ways, on a GPU");
+        *out = &op->u.rope_kv.rope;
+    }
+    return INGLE_OK;
+}
+
+ingle_status gpu_lower(gpu *g, ingle_error *err)
+{
+    const graph_rope *rope;
+    ingle_status status = find_rope(g, &rope, err);
+    if (status == INGLE_OK && rope) {
+        g->n_rope = rope->n_rot;
+        status = upload_rope(g, rope, err);
+    }
+    open_values(g);
+    for (size_t i = 0; status == INGLE_OK && i < g->graph->n_ops;)
+        i += lower_op(g, i, &status, err);
+    return status;
+}

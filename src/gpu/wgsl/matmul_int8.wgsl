@@ -1,0 +1,126 @@
+// y[token][row] = sum over columns of W[row][column] x[token][column], x in int8 as op_norm.h lays it out.
+//
+// A workgroup of 16 x 16 threads makes TOKENS x 64 results. It takes BLOCKS blocks of 32 columns a step:
+// each thread brings at most one block of x and one of W, unpacked once, to workgroup memory. What the
+// next step needs is on its way from memory meanwhile. Sums of 16 products are exact integers.
+//
+// Rows of W lie in workgroup memory by slots: thread (tx, ty) has slots tx + 16 j, j < 4, and tokens
+// ty + 16 i. The epilogue says which row is in which slot. Tokens and rows beyond the last are computed
+// from the last one's data and not written; blocks beyond the last get scales of 0.
+//
+// Parts: state; quant/<format>, weights; tokens_<TOKENS>; matmul_<epilogue>.
+// Constants: ROWS, NB; TOKENS, BLOCKS: at most 256 / TOKENS and 4.
+// Grid: rows / 64, tokens / TOKENS.
+@group(0) @binding(auto) var<storage, read> xq: array<vec4<u32>>; // [token][2 NB]: 16 columns each
+@group(0) @binding(auto) var<storage, read> xd: array<vec2<f32>>; // [token][NB]: their scales
+
+const GROUPS = 2u * BLOCKS; // of 16 columns
+const MIN_X = select(1u, GROUPS * TOKENS, HAS_MIN);
+const MIN_W = select(1u, GROUPS * 64u, HAS_MIN);
+var<workgroup> x_q: array<vec4<u32>, GROUPS * TOKENS>; // [group][token]: 16 signed bytes
+var<workgroup> x_d: array<f32, GROUPS * TOKENS>;
+var<workgroup> x_sum: array<f32, MIN_X>;               // of the 16, with their scale
+var<workgroup> w_q: array<vec4<u32>, GROUPS * 64>;     // [group][slot]
+var<workgroup> w_d: array<f32, GROUPS * 64>;
+var<workgroup> w_m: array<f32, MIN_W>;
+
+struct Rounded { lo: vec4<u32>, hi: vec4<u32>, d: vec2<f32> }
+
+fn load_x(token: u32, b: u32) -> Rounded {
+    let at = min(token, n_tokens() - 1u) * NB + min(b, NB - 1u);
+    return Rounded(xq[2u * at], xq[2u * at + 1u], xd[at]);
+}
+
+fn load_w(row: u32, b: u32) -> Block {
+    return load_block(min(row, ROWS - 1u), min(b, NB - 1u));
+}
+
+fn dot16(a: vec4<u32>, b: vec4<u32>) -> i32 {
+    return dot4I8Packed(a.x, b.x) + dot4I8Packed(a.y, b.y) + dot4I8Packed(a.z, b.z) + dot4I8Packed(a.w, b.w);
+}
+
+fn stage_x(at: u32, x: Rounded) {
+    x_q[at] = x.lo;
+    x_q[at + TOKENS] = x.hi;
+    x_d[at] = x.d.x;
+    x_d[at + TOKENS] = x.d.y;
+    if (HAS_MIN) {
+        let ones = vec4<u32>(0x01010101u);
+        x_sum[at] = x.d.x * f32(dot16(ones, x.lo));
+        x_sum[at + TOKENS] = x.d.y * f32(dot16(ones, x.hi));
+    }
+}
+
+fn stage_w(at: u32, block: Block, b: u32) {
+    let w = unpack_block(block);
+    let inside = NB % BLOCKS == 0u || b < NB;
+    let d = select(vec2<f32>(), w.d, inside);
+    w_q[at] = w.lo;
+    w_q[at + 64u] = w.hi;
+    w_d[at] = d.x;
+    w_d[at + 64u] = d.y;
+    if (HAS_MIN) {
+        let m = select(vec2<f32>(), w.m, inside);
+        w_m[at] = m.x;
+        w_m[at + 64u] = m.y;
+    }
+}
+
+// A group of a thread's four rows.
+struct Rows { q0: vec4<u32>, q1: vec4<u32>, q2: vec4<u32>, q3: vec4<u32>, d: vec4<f32>, m: vec4<f32> }
+
+fn rows_at(at: u32) -> Rows {
+    let d = vec4<f32>(w_d[at], w_d[at + 16u], w_d[at + 32u], w_d[at + 48u]);
+    var m = vec4<f32>();
+    if (HAS_MIN) {
+        m = vec4<f32>(w_m[at], w_m[at + 16u], w_m[at + 32u], w_m[at + 48u]);
+    }
+    return Rows(w_q[at], w_q[at + 16u], w_q[at + 32u], w_q[at + 48u], d, m);
+}
+
+fn add_products(sum: vec4<f32>, w: Rows, at: u32) -> vec4<f32> {
+    let x = x_q[at];
+    let dots = vec4<i32>(dot16(x, w.q0), dot16(x, w.q1), dot16(x, w.q2), dot16(x, w.q3));
+    let y = sum + (x_d[at] * w.d) * vec4<f32>(dots);
+    if (HAS_MIN) {
+        return y - x_sum[at] * w.m;
+    }
+    return y;
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let token_first = id.y * TOKENS;
+    if (token_first >= n_tokens()) {
+        return;
+    }
+    let own_block = t % BLOCKS;
+    let own = t / BLOCKS; // token or slot that this thread brings a block of
+    let x_at = own_block * 2u * TOKENS + own;
+    let w_at = own_block * 128u + own;
+    let token = token_first + own;
+    let row = id.x * 64u + row_of(own % 64u);
+    var x = load_x(token, own_block);
+    var w = load_w(row, own_block);
+    var sums: Sums;
+    for (var b = 0u; b < NB; b += BLOCKS) {
+        if (own < TOKENS) {
+            stage_x(x_at, x);
+        }
+        if (own < 64u) {
+            stage_w(w_at, w, b + own_block);
+        }
+        workgroupBarrier();
+        if (own < TOKENS) {
+            x = load_x(token, b + BLOCKS + own_block);
+        }
+        if (own < 64u) {
+            w = load_w(row, b + BLOCKS + own_block);
+        }
+        for (var g = 0u; g < GROUPS; g++) {
+            sums = add_all(sums, rows_at(g * 64u + t % 16u), g * TOKENS + t / 16u);
+        }
+        workgroupBarrier();
+    }
+    put_all(sums, token_first + t / 16u, id.x * 64u, t % 16u);
+}

@@ -1,0 +1,36 @@
+// What a thread of a product has of 128 tokens: tokens ty + 16 i, four rows each. Written out, since not every
+// compiler keeps an array that a loop indexes in registers.
+struct Sums {
+    y0: vec4<f32>, y1: vec4<f32>,
+    y2: vec4<f32>, y3: vec4<f32>,
+    y4: vec4<f32>, y5: vec4<f32>,
+    y6: vec4<f32>, y7: vec4<f32>,
+}
+
+fn add_all(s: Sums, w: Rows, at: u32) -> Sums {
+    return Sums(
+        add_products(s.y0, w, at + 0u), add_products(s.y1, w, at + 16u),
+        add_products(s.y2, w, at + 32u), add_products(s.y3, w, at + 48u),
+        add_products(s.y4, w, at + 64u), add_products(s.y5, w, at + 80u),
+        add_products(s.y6, w, at + 96u), add_products(s.y7, w, at + 112u));
+}
+
+// All of what was there is asked for before anything is written.
+fn put_all(s: Sums, token: u32, first: u32, tx: u32) {
+    let old0 = old(token + 0u, first, tx);
+    let old1 = old(token + 16u, first, tx);
+    let old2 = old(token + 32u, first, tx);
+    let old3 = old(token + 48u, first, tx);
+    let old4 = old(token + 64u, first, tx);
+    let old5 = old(token + 80u, first, tx);
+    let old6 = old(token + 96u, first, tx);
+    let old7 = old(token + 112u, first, tx);
+    put(token + 0u, first, tx, s.y0, old0);
+    put(token + 16u, first, tx, s.y1, old1);
+    put(token + 32u, first, tx, s.y2, old2);
+    put(token + 48u, first, tx, s.y3, old3);
+    put(token + 64u, first, tx, s.y4, old4);
+    put(token + 80u, first, tx, s.y5, old5);
+    put(token + 96u, first, tx, s.y6, old6);
+    put(token + 112u, first, tx, s.y7, old7);
+}

@@ -1,0 +1,18 @@
+// What a thread of a product has of 32 tokens: tokens ty + 16 i, four rows each. Written out, since not every
+// compiler keeps an array that a loop indexes in registers.
+struct Sums {
+    y0: vec4<f32>, y1: vec4<f32>,
+}
+
+fn add_all(s: Sums, w: Rows, at: u32) -> Sums {
+    return Sums(
+        add_products(s.y0, w, at + 0u), add_products(s.y1, w, at + 16u));
+}
+
+// All of what was there is asked for before anything is written.
+fn put_all(s: Sums, token: u32, first: u32, tx: u32) {
+    let old0 = old(token + 0u, first, tx);
+    let old1 = old(token + 16u, first, tx);
+    put(token + 0u, first, tx, s.y0, old0);
+    put(token + 16u, first, tx, s.y1, old1);
+}
