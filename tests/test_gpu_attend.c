@@ -129,8 +129,8 @@ static uint32_t subgroup_modes(const device *d, uint32_t modes[3])
 
 typedef struct {
     kv_layout kv;
-    uint32_t group, position, n_tokens, window;
-    uint32_t spare;      // tokens that the op is made for beyond n_tokens
+    uint32_t group, window, max_positions, max_tokens; // what the kernel is made for
+    uint32_t position, n_tokens;                       // what it is run with
     uint32_t subgroup;
     attend_shape shape;  // threads 0: the usual one
 } attention;
@@ -147,14 +147,11 @@ static const char *describe(const attention *a, char text[200])
 
 static attend_op op_of(const attention *a)
 {
-    uint32_t bucket = 1;
-    while (bucket < a->position + a->n_tokens)
-        bucket *= 2;
     return (attend_op){.label = "attend",
                        .kv = a->kv,
                        .n_heads = a->group * a->kv.n_kv_heads,
-                       .n_tokens = a->n_tokens + a->spare,
-                       .max_positions = bucket,
+                       .n_tokens = a->max_tokens,
+                       .max_positions = a->max_positions,
                        .window = a->window,
                        .scale = 1 / sqrtf((float)a->kv.d_head),
                        .shape = a->shape.threads ? &a->shape : NULL};
@@ -214,100 +211,104 @@ static void check_attention(device *d, const attention *a, uint64_t *random)
     drop_buffers(d);
 }
 
-static attention random_attention(uint64_t *random)
+/* The i-th of many: numbers of heads and widths take turns, so that few cases see all of them. */
+static attention some_attention(uint32_t i, uint64_t *random)
 {
-    static const uint32_t groups[] = {1, 2, 3, 7, 8}, heads[] = {32, 64, 128, 256, 96, 48, 80, 8, 40};
-    static const uint32_t types[] = {QUANT_F16, QUANT_Q8_0};
-    attention a = {.group = groups[pick(random, 5)]};
+    static const uint32_t groups[] = {3, 1, 7, 2, 8}, heads[] = {64, 128, 96, 32, 256, 48, 80, 8, 40};
+    attention a = {.group = groups[i % 5]};
     a.kv.n_kv_heads = 1 + pick(random, 3);
-    a.kv.d_head = heads[pick(random, 9)];
-    a.kv.k_type = a.kv.d_head % 32 ? QUANT_F16 : types[pick(random, 2)];
-    a.kv.v_type = a.kv.d_head % 32 ? QUANT_F16 : types[pick(random, 2)];
+    a.kv.d_head = heads[i % 9];
+    a.kv.k_type = a.kv.d_head % 32 == 0 && i % 4 >= 2 ? QUANT_Q8_0 : QUANT_F16;
+    a.kv.v_type = a.kv.d_head % 32 == 0 && i % 2 == 1 ? QUANT_Q8_0 : QUANT_F16;
+    a.window = i / 2 % 2 ? 0 : 1 + pick(random, 300);
     return a;
 }
 
-/* Positions: the first two, those beside powers of two, where buckets and splits end, and any. */
-static uint32_t random_position(uint64_t *random, uint32_t most)
+/* A kernel is made once and run at several positions, as it takes seconds to compile on software adapters. */
+static void check_positions(device *d, attention *a, const uint32_t *positions, size_t n, uint64_t *random)
 {
-    const uint32_t edge = 1u << pick(random, 11), any = pick(random, most);
-    const uint32_t choices[] = {0, 1, edge - 1, edge, any, any};
-    return choices[pick(random, 6)] % most;
+    for (size_t i = 0; i < n; i++) {
+        a->position = positions[i];
+        if (a->position + a->n_tokens <= a->max_positions)
+            check_attention(d, a, random);
+    }
+}
+
+/* Positions where splits, windows and buckets begin and end, and any. */
+static void check_single_tokens(device *d, attention *a, uint64_t *random)
+{
+    const attend_op op = op_of(a);
+    const uint32_t chunk = op.shape ? op.shape->chunk : attend_usual_shape(&d->r, &op).chunk;
+    const uint32_t positions[] = {0,         1,        chunk - 1,   chunk, a->window, a->window + 15, pick(random, a->max_positions),
+                                  a->max_positions - a->n_tokens};
+    check_positions(d, a, positions, sizeof positions / sizeof *positions, random);
 }
 
 static void single_tokens(void)
 {
-    enum { CASES = 60 };
+    enum { CASES = 18 };
     device d;
     uint64_t random = 1;
-    uint32_t modes[3], n_runs = 0;
+    uint32_t modes[3];
     if (!open_device(&d, __func__))
         return;
     const uint32_t n_modes = subgroup_modes(&d, modes);
     for (uint32_t i = 0; i < CASES; i++) {
-        attention a = random_attention(&random);
-        a.n_tokens = pick(&random, 4) ? 1 : 1 + pick(&random, ATTEND_FEW);
-        a.spare = a.n_tokens > 1 ? ATTEND_FEW - a.n_tokens : 0;
-        a.position = random_position(&random, 1200);
-        a.window = pick(&random, 2) ? 0 : 1 + pick(&random, 300);
-        a.kv.n_ctx = a.position + a.n_tokens + pick(&random, 40);
-        for (uint32_t m = 0; m < n_modes; m++, n_runs++) {
-            d.r.modes.subgroup = a.subgroup = modes[m];
-            a.shape.threads = 0;
-            const attend_op op = op_of(&a);
-            attend_shape shapes[ATTEND_SHAPES];
-            const uint32_t n_shapes = attend_list_shapes(&d.r, &op, shapes);
-            if (i % 3)
-                a.shape = shapes[pick(&random, n_shapes)];
-            check_attention(&d, &a, &random);
+        attention a = some_attention(i, &random);
+        a.max_tokens = i % 5 ? 1 : ATTEND_FEW;
+        a.n_tokens = 1 + pick(&random, a.max_tokens);
+        a.max_positions = 32u << pick(&random, 6);
+        a.kv.n_ctx = a.max_positions + pick(&random, 40);
+        d.r.modes.subgroup = a.subgroup = modes[i % n_modes];
+        check_single_tokens(&d, &a, &random);
+    }
+    close_device(&d);
+}
+
+/* Shapes that are offered beside the usual one. */
+static void other_shapes(void)
+{
+    device d;
+    uint64_t random = 3;
+    uint32_t modes[3], i = 0;
+    if (!open_device(&d, __func__))
+        return;
+    const uint32_t n_modes = subgroup_modes(&d, modes);
+    for (uint32_t d_head = 32; d_head <= 128; d_head *= 2) {
+        attention a = {.group = 2, .kv = {QUANT_F16, QUANT_F16, 700, 2, d_head}, .max_positions = 700, .max_tokens = 1,
+                       .n_tokens = 1};
+        attend_shape shapes[ATTEND_SHAPES];
+        d.r.modes.subgroup = a.subgroup = modes[i++ % n_modes];
+        const attend_op op = op_of(&a);
+        const uint32_t n = attend_list_shapes(&d.r, &op, shapes);
+        CHECK_MSG(n > 4, "%u shapes", (unsigned)n);
+        for (uint32_t k = 1; k < n; k += 1 + pick(&random, 3)) {
+            a.shape = shapes[k];
+            check_single_tokens(&d, &a, &random);
         }
     }
-    printf("single tokens: %u runs\n", (unsigned)n_runs);
     close_device(&d);
 }
 
 static void many_tokens(void)
 {
-    enum { CASES = 40 };
+    enum { CASES = 10 };
     device d;
     uint64_t random = 2;
     if (!open_device(&d, __func__))
         return;
     for (uint32_t i = 0; i < CASES; i++) {
-        static const uint32_t tokens[] = {5, 16, 63, 64, 65, 200};
-        attention a = random_attention(&random);
-        a.n_tokens = pick(&random, 2) ? tokens[pick(&random, 6)] : ATTEND_FEW + 1 + pick(&random, 100);
-        a.spare = pick(&random, 2) ? 0 : pick(&random, 70);
-        a.position = pick(&random, 3) ? random_position(&random, 300) : 0;
-        a.window = pick(&random, 2) ? 0 : 1 + pick(&random, 150);
-        a.kv.n_ctx = a.position + a.n_tokens + pick(&random, 40);
-        check_attention(&d, &a, &random);
-    }
-    close_device(&d);
-}
-
-/* Every shape that is offered, with every number of heads together, at a context that needs them. */
-static void every_shape(void)
-{
-    device d;
-    uint64_t random = 3;
-    uint32_t modes[3], n_runs = 0;
-    if (!open_device(&d, __func__))
-        return;
-    const uint32_t n_modes = subgroup_modes(&d, modes);
-    for (uint32_t m = 0; m < n_modes; m++)
-        for (uint32_t d_head = 64; d_head <= 128; d_head *= 2) {
-            attention a = {.group = 3, .kv = {QUANT_F16, QUANT_F16, 700, 2, d_head}, .position = 650, .n_tokens = 1};
-            attend_shape shapes[ATTEND_SHAPES];
-            d.r.modes.subgroup = a.subgroup = modes[m];
-            const attend_op op = op_of(&a);
-            const uint32_t n = attend_list_shapes(&d.r, &op, shapes);
-            CHECK_MSG(n > 4, "%u shapes", (unsigned)n);
-            for (uint32_t i = 0; i < n; i++, n_runs++) {
-                a.shape = shapes[i];
-                check_attention(&d, &a, &random);
-            }
+        static const uint32_t tokens[] = {1, 5, 64, 200, 0, 0};
+        attention a = some_attention(i, &random);
+        a.window = a.window % 130;
+        a.max_tokens = 200;
+        a.kv.n_ctx = a.max_positions = 400;
+        for (size_t k = 0; k < sizeof tokens / sizeof *tokens; k++) {
+            const uint32_t positions[] = {0, tokens[k] ? 63 : pick(&random, 200)};
+            a.n_tokens = tokens[k] ? tokens[k] : 1 + pick(&random, a.max_tokens);
+            check_positions(&d, &a, &positions[k % 2], 1, &random);
         }
-    printf("every shape: %u runs\n", (unsigned)n_runs);
+    }
     close_device(&d);
 }
 
@@ -509,13 +510,13 @@ static void norm_rotation_and_cache(void)
     if (!open_device(&d, __func__))
         return;
     for (uint32_t i = 0; i < CASES; i++) {
-        const attention like = random_attention(&random);
+        const attention like = some_attention(i, &random);
         rotation a = {.kv = like.kv, .group = like.group, .kind = kinds[i % 3]};
         a.n_tokens = pick(&random, 2) ? 1 : 1 + pick(&random, 20);
         a.spare = pick(&random, 3);
         a.position = pick(&random, 3) ? pick(&random, 60) : 0;
         a.n_rot = pick(&random, 2) ? a.kv.d_head : a.kv.d_head / 4 * 2;
-        a.norm_q = pick(&random, 2);
+        a.norm_q = pick(&random, 2) == 1;
         a.norm_k = pick(&random, 3) ? a.norm_q : !a.norm_q;
         a.kv.n_ctx = a.position + a.n_tokens + pick(&random, 30);
         check_rotation(&d, &a, &random);
@@ -627,7 +628,7 @@ static void shapes_fit(void)
             }
 }
 
-#define CASES T(layouts) T(shapes_fit) T(pairs) T(norm_rotation_and_cache) T(single_tokens) T(every_shape) T(many_tokens)
+#define CASES T(layouts) T(shapes_fit) T(pairs) T(norm_rotation_and_cache) T(single_tokens) T(other_shapes) T(many_tokens)
 
 static int run_tests(int argc, char **argv);
 
