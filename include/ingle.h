@@ -269,6 +269,12 @@ ingle_status ingle_session_open(ingle_session **out, const ingle_model *model,
                                 const ingle_session_options *opt, ingle_error *err);
 void ingle_session_close(ingle_session *s);
 
+/* Before a loader's first bytes: has the weights go to the GPU as they come and not be kept in memory
+ * (docs/gpu.md says what waits there for how long). The kernels of a session with these options (NULL = the
+ * defaults) are compiled meanwhile; the first that is opened so is that one. All sessions of the model run on
+ * the GPU. ERR_DEVICE: there is none. Feeding may then fail as opening a session on the GPU does. */
+ingle_status ingle_loader_use_gpu(ingle_loader *loader, const ingle_session_options *opt, ingle_error *err);
+
 /* What a session with these options will take, worked out without opening it. */
 typedef struct {
     uint64_t weights; // mapped or loaded, shared by the model's sessions

@@ -20,23 +20,20 @@ gpu_modes gpu_best_modes(const gpu_limits *l)
 static void name_backend(gpu *g)
 {
     snprintf(g->name, sizeof g->name, "gpu/%s%s (%s)", g->modes.dot_int8 ? "int8" : "f32",
-             g->modes.subgroup ? "+subgroups" : "", g->player.limits.name);
+             g->modes.subgroup ? "+subgroups" : "", g->shared->player.limits.name);
 }
 
 static ingle_status take_lists(gpu *g, ingle_error *err)
 {
     const ingle_allocator *a = &g->allocator;
-    const size_t n = g->graph->n_tensors, layers = g->graph->sizes.n_layers;
-    g->weights_room = n;
+    const size_t layers = g->graph->sizes.n_layers;
     g->steps = mem_zero(a, g->graph->n_ops, sizeof *g->steps);
-    g->weights = mem_zero(a, n, sizeof *g->weights);
-    g->vectors = mem_zero(a, n, sizeof *g->vectors);
     g->values = mem_zero(a, g->graph->n_values, sizeof *g->values);
     g->k_cache = mem_zero(a, layers, sizeof *g->k_cache);
     g->v_cache = mem_zero(a, layers, sizeof *g->v_cache);
     g->host_logits = mem_alloc(a, size_mul(g->graph->sizes.n_vocab, sizeof *g->host_logits));
-    if (!g->steps || !g->weights || !g->vectors || !g->values || !g->k_cache || !g->v_cache || !g->host_logits)
-        return error_memory(err, n, "a GPU backend");
+    if (!g->steps || !g->values || !g->k_cache || !g->v_cache || !g->host_logits)
+        return error_memory(err, layers, "a GPU session");
     return INGLE_OK;
 }
 
@@ -62,7 +59,7 @@ static void open_buffers(gpu *g)
     const graph_sizes *s = &g->graph->sizes;
     const uint64_t rows = g->opt.n_batch, d_q = (uint64_t)s->n_heads * s->d_head;
     const uint64_t d_qkv = d_q + 2 * (uint64_t)s->n_kv_heads * s->d_head;
-    recorder *r = &g->r;
+    recorder *r = g->r;
     g->state = recorder_buffer(r, 16 * sizeof(uint32_t), "state");
     g->ids = recorder_buffer(r, rows * sizeof(uint32_t), "ids");
     g->logits = recorder_buffer(r, s->n_vocab * sizeof(float), "logits");
@@ -88,51 +85,44 @@ static void open_buffers(gpu *g)
     g->rounded = recorder_buffer(r, gpu_rounded_bytes(widest, rows), "rounded");
 }
 
+void gpu_end_section(gpu *g)
+{
+    recorder_section_end(g->r);
+    if (g->r->error.status == INGLE_OK)
+        g->sections[g->n_sections++] = g->r->open_section;
+}
+
 /* Dispatches of one token for each length of context that differs, and those of the head. */
 static ingle_status record_sections(gpu *g, ingle_error *err)
 {
     uint32_t n = 1;
-    while (n < 32 && (uint64_t)GPU_BUCKET_FIRST << (n - 1) < g->opt.n_ctx)
+    while (n < GPU_MOST_BUCKETS && (uint64_t)GPU_BUCKET_FIRST << (n - 1) < g->opt.n_ctx)
         n++;
     g->buckets = mem_alloc(&g->allocator, n * sizeof *g->buckets);
     if (!g->buckets)
         return error_memory(err, n * sizeof *g->buckets, "sections");
     g->n_buckets = n;
     for (uint32_t i = 0; i < n; i++) {
-        g->buckets[i] = recorder_section(&g->r);
+        g->buckets[i] = recorder_section(g->r);
         gpu_record_one(g, gpu_bucket_positions(g, (uint64_t)GPU_BUCKET_FIRST << i));
-        recorder_section_end(&g->r);
+        gpu_end_section(g);
     }
     const ingle_status status = gpu_record_bursts(g, err);
     if (status != INGLE_OK)
         return status;
-    g->head_section = recorder_section(&g->r);
+    g->head_section = recorder_section(g->r);
     gpu_record_head(g, g->hidden);
-    recorder_section_end(&g->r);
-    g->pass_section = recorder_section(&g->r); // asks for the kernels of prompts, long and short
+    gpu_end_section(g);
+    g->pass_section = recorder_section(g->r); // asks for the kernels of prompts, long and short
     for (uint32_t rows = g->opt.n_batch; rows > 1; rows /= 2)
         gpu_record_many(g, rows, g->opt.n_ctx);
-    recorder_section_end(&g->r);
+    gpu_end_section(g);
     return INGLE_OK;
 }
 
-ingle_status gpu_open(gpu **out, const graph *gr, const gpu_options *opt, const gpu_player *player,
-                      const ingle_allocator *a, ingle_error *err)
+/* All that a session has on the device, recorded; its kernels are being compiled. */
+static ingle_status prepare(gpu *g, ingle_error *err)
 {
-    *out = NULL;
-    gpu *g = mem_zero(a, 1, sizeof *g);
-    if (!g) {
-        player->close(player->user);
-        return error_memory(err, sizeof *g, "a GPU backend");
-    }
-    g->allocator = *a;
-    g->graph = gr;
-    g->opt = *opt;
-    g->player = *player;
-    g->modes = opt->modes ? *opt->modes : gpu_best_modes(&player->limits);
-    name_backend(g);
-    recorder_init(&g->r, &g->player, &g->modes, a);
-    g->kv = (kv_layout){opt->k_format, opt->v_format, opt->n_ctx, gr->sizes.n_kv_heads, gr->sizes.d_head};
     ingle_status status = kv_check(&g->kv, err);
     if (status == INGLE_OK)
         status = take_lists(g, err);
@@ -144,10 +134,34 @@ ingle_status gpu_open(gpu **out, const graph *gr, const gpu_options *opt, const 
         status = gpu_lower(g, err);
     if (status == INGLE_OK)
         status = record_sections(g, err);
-    if (status == INGLE_OK) {
-        g->ready = recorder_ready(&g->r);
-        status = recorder_play(&g->r, err);
-    }
+    if (status != INGLE_OK)
+        return status;
+    g->ready = recorder_ready(g->r);
+    return recorder_play(g->r, err);
+}
+
+ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const ingle_allocator *a, ingle_error *err)
+{
+    *out = NULL;
+    if (d->first)
+        return error_set(err, INGLE_ERR_USAGE, "a session beside another whose weights are still to come");
+    gpu *g = mem_zero(a, 1, sizeof *g);
+    if (!g)
+        return error_memory(err, sizeof *g, "a GPU session");
+    g->allocator = *a;
+    g->shared = d;
+    g->graph = d->graph;
+    g->opt = *opt;
+    g->modes = opt->modes ? *opt->modes : d->best;
+    name_backend(g);
+    g->r = &d->r;
+    g->kv = (kv_layout){opt->k_format, opt->v_format, opt->n_ctx, g->graph->sizes.n_kv_heads, g->graph->sizes.d_head};
+    gpu_enter(g);
+    d->n_sessions++;
+    const ingle_status status = prepare(g, err);
+    if (status == INGLE_OK && d->awaits)
+        d->first = g;
+    gpu_leave(g);
     if (status == INGLE_OK)
         *out = g;
     else
@@ -155,19 +169,55 @@ ingle_status gpu_open(gpu **out, const graph *gr, const gpu_options *opt, const 
     return status;
 }
 
+/* Values that share a buffer are dropped once. */
+static void drop_values(gpu *g)
+{
+    for (size_t i = 0; g->values && i < g->graph->n_values; i++) {
+        gpu_slice s = g->values[i];
+        for (size_t j = i; j < g->graph->n_values; j++)
+            if (g->values[j].buffer == s.buffer)
+                g->values[j] = (gpu_slice){0};
+        if (s.buffer != g->logits.buffer)
+            recorder_drop(g->r, &s);
+    }
+}
+
+static void drop_buffers(gpu *g)
+{
+    gpu_slice *const own[] = {&g->state, &g->ids, &g->rope, &g->logits, &g->hidden, &g->qkv, &g->q,
+                              &g->normed, &g->rounded, &g->partials, &g->chosen};
+    drop_values(g);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        recorder_drop(g->r, own[i]);
+    for (uint32_t i = 0; g->k_cache && g->v_cache && i < g->graph->sizes.n_layers; i++) {
+        recorder_drop(g->r, &g->k_cache[i]);
+        recorder_drop(g->r, &g->v_cache[i]);
+    }
+    op_sample_close(&g->sample, g->r);
+}
+
+static void drop_sections(gpu *g)
+{
+    for (uint32_t i = 0; i < g->n_sections; i++)
+        recorder_drop_section(g->r, g->sections[i]);
+}
+
 void gpu_close(gpu *g)
 {
     if (!g)
         return;
     const ingle_allocator a = g->allocator;
-    for (size_t i = 0; i < g->n_weights; i++)
-        mem_free(&a, g->weights[i].m.parts);
-    g->player.close(g->player.user); // and with it every buffer
-    op_sample_close(&g->sample, &g->r);
-    recorder_free(&g->r);
+    ingle_error ignored;
+    gpu_enter(g);
+    recorder_recover(g->r); // other sessions need not suffer from what this one asked for
+    drop_buffers(g);
+    drop_sections(g);
+    recorder_play(g->r, &ignored);
+    g->shared->n_sessions--;
+    if (g->shared->first == g)
+        g->shared->first = NULL;
+    gpu_leave(g);
     mem_free(&a, g->steps);
-    mem_free(&a, g->weights);
-    mem_free(&a, g->vectors);
     mem_free(&a, g->values);
     mem_free(&a, g->k_cache);
     mem_free(&a, g->v_cache);
@@ -182,12 +232,22 @@ const char *gpu_name(const gpu *g)
     return g->name;
 }
 
-ingle_status gpu_ready(gpu *g, ingle_error *err)
+ingle_status gpu_wait_ready(gpu *g, ingle_error *err)
 {
     if (g->is_ready)
         return INGLE_OK;
-    const ingle_status status = recorder_wait(&g->r, g->ready, NULL, err);
+    if (g->shared->awaits)
+        return error_set(err, INGLE_ERR_USAGE, "the weights are still to come");
+    const ingle_status status = recorder_wait(g->r, g->ready, NULL, err);
     g->is_ready = status == INGLE_OK;
+    return status;
+}
+
+ingle_status gpu_ready(gpu *g, ingle_error *err)
+{
+    gpu_enter(g);
+    const ingle_status status = gpu_wait_ready(g, err);
+    gpu_leave(g);
     return status;
 }
 
@@ -197,25 +257,25 @@ ingle_status gpu_ready(gpu *g, ingle_error *err)
 static void pick_hidden(gpu *g, size_t row)
 {
     const uint64_t bytes = (uint64_t)g->graph->sizes.d_model * sizeof(float);
-    recorder_copy(&g->r, gpu_part(g->values[g->graph->hidden], row * bytes, bytes), gpu_part(g->hidden, 0, bytes));
+    recorder_copy(g->r, gpu_part(g->values[g->graph->hidden], row * bytes, bytes), gpu_part(g->hidden, 0, bytes));
 }
 
 /* The section of a pass. A number of tokens or a length of context may need kernels that no pass had yet. */
 static ingle_status prepare_pass(gpu *g, uint32_t n, size_t n_positions, ingle_error *err)
 {
-    const size_t before = g->r.n_kernels;
-    recorder_section_again(&g->r, g->pass_section);
+    const size_t before = g->r->n_kernels;
+    recorder_section_again(g->r, g->pass_section);
     gpu_record_many(g, n, gpu_bucket_positions(g, n_positions));
-    recorder_section_end(&g->r);
-    if (g->r.n_kernels > before) {
-        g->ready = recorder_ready(&g->r);
+    recorder_section_end(g->r);
+    if (g->r->n_kernels > before) {
+        g->ready = recorder_ready(g->r);
         g->is_ready = false;
     }
-    const ingle_status status = recorder_play(&g->r, err);
-    return status == INGLE_OK ? gpu_ready(g, err) : status;
+    const ingle_status status = recorder_play(g->r, err);
+    return status == INGLE_OK ? gpu_wait_ready(g, err) : status;
 }
 
-ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_error *err)
+static ingle_status run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_error *err)
 {
     ingle_status status = gpu_drain(g, err);
     if (status == INGLE_OK && n > 1)
@@ -223,32 +283,40 @@ ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_e
     if (status != INGLE_OK)
         return status;
     const uint32_t state[2] = {(uint32_t)first, (uint32_t)n};
-    recorder_write(&g->r, g->state, state, sizeof state);
-    recorder_write(&g->r, g->ids, ids, n * sizeof *ids);
-    recorder_run(&g->r, n == 1 ? g->buckets[gpu_bucket(g, first + 1)] : g->pass_section, 1);
+    recorder_write(g->r, g->state, state, sizeof state);
+    recorder_write(g->r, g->ids, ids, n * sizeof *ids);
+    recorder_run(g->r, n == 1 ? g->buckets[gpu_bucket(g, first + 1)] : g->pass_section, 1);
     pick_hidden(g, n - 1);
-    recorder_submit(&g->r);
+    recorder_submit(g->r);
     g->last_n = n;
     g->position = first + n;
     g->logits_state = LOGITS_NONE;
-    return recorder_play(&g->r, err);
+    return recorder_play(g->r, err);
 }
 
-ingle_status gpu_logits(gpu *g, size_t row, const float **logits, ingle_error *err)
+ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_error *err)
+{
+    gpu_enter(g);
+    const ingle_status status = run(g, ids, n, first, err);
+    gpu_leave(g);
+    return status;
+}
+
+static ingle_status read_logits(gpu *g, size_t row, const float **logits, ingle_error *err)
 {
     ingle_status status = INGLE_OK;
     *logits = NULL;
     if (g->logits_state == LOGITS_NONE || g->logits_row != row) {
         const uint64_t bytes = g->graph->sizes.n_vocab * sizeof(float);
         pick_hidden(g, row);
-        recorder_run(&g->r, g->head_section, 1);
-        g->logits_ticket = recorder_read(&g->r, gpu_part(g->logits, 0, bytes), g->host_logits);
+        recorder_run(g->r, g->head_section, 1);
+        g->logits_ticket = recorder_read(g->r, gpu_part(g->logits, 0, bytes), g->host_logits);
         g->logits_row = row;
         g->logits_state = LOGITS_ASKED;
-        status = recorder_play(&g->r, err);
+        status = recorder_play(g->r, err);
     }
     if (status == INGLE_OK && g->logits_state == LOGITS_ASKED)
-        status = recorder_wait(&g->r, g->logits_ticket, NULL, err);
+        status = recorder_wait(g->r, g->logits_ticket, NULL, err);
     if (status != INGLE_OK)
         return status;
     g->logits_state = LOGITS_THERE;
@@ -256,14 +324,27 @@ ingle_status gpu_logits(gpu *g, size_t row, const float **logits, ingle_error *e
     return INGLE_OK;
 }
 
+ingle_status gpu_logits(gpu *g, size_t row, const float **logits, ingle_error *err)
+{
+    gpu_enter(g);
+    const ingle_status status = read_logits(g, row, logits, err);
+    gpu_leave(g);
+    return status;
+}
+
 bool gpu_print(gpu *g, ingle_text *out)
 {
     ingle_error ignored;
-    g->r.listing = out;
-    recorder_section(&g->r);
+    gpu_enter(g);
+    g->r->listing = out;
+    const uint32_t section = recorder_section(g->r);
     gpu_record_one(g, gpu_bucket_positions(g, 1));
     gpu_record_head(g, g->hidden);
-    recorder_section_end(&g->r);
-    g->r.listing = NULL;
-    return recorder_play(&g->r, &ignored) == INGLE_OK;
+    recorder_section_end(g->r);
+    g->r->listing = NULL;
+    const bool ok = recorder_play(g->r, &ignored) == INGLE_OK;
+    if (ok)
+        recorder_drop_section(g->r, section);
+    gpu_leave(g);
+    return ok;
 }

@@ -1,5 +1,6 @@
-/* The GPU backend: runs a graph for one session. Owns the device (the player), weights, cache and
- * activations in GPU memory; borrows the graph, and the tensors' bytes while it opens.
+/* The GPU backend: runs a graph. What the sessions of a model share owns the device (the player), weights and
+ * kernels; a session owns its cache and activations in GPU memory. Both borrow the graph, and the tensors'
+ * bytes while they open. Sessions of one model may be used by several threads: calls take turns.
  *
  * Nothing here waits for the GPU where the host cannot: such calls give INGLE_WAIT, and are made again
  * with the same arguments once the host has an answer (player.h). */
@@ -16,14 +17,28 @@ typedef struct {
     const gpu_modes *modes;      // NULL = the best for this device
 } gpu_options;
 
+typedef struct gpu_shared gpu_shared;
 typedef struct gpu gpu;
 
 gpu_modes gpu_best_modes(const gpu_limits *limits);
 
-/* Takes the player, also when it fails. The kernels are still being compiled when it returns:
- * gpu_ready says when they are usable. ERR_UNSUPPORTED: an op, format or size without a kernel, named. */
-ingle_status gpu_open(gpu **out, const graph *g, const gpu_options *opt, const gpu_player *player,
-                      const ingle_allocator *a, ingle_error *err);
+/* Takes the player, also when it fails. streamed: matrices have no data; they are fed. */
+ingle_status gpu_shared_open(gpu_shared **out, const graph *g, const gpu_player *player, bool streamed,
+                             const ingle_allocator *a, ingle_error *err);
+void gpu_shared_close(gpu_shared *d);                     // after its sessions; NULL is a no-op
+const gpu_limits *gpu_shared_limits(const gpu_shared *d);
+size_t gpu_shared_sessions(const gpu_shared *d);          // that are open
+bool gpu_shared_broken(const gpu_shared *d);              // the device is of no more use
+
+/* The streamed way: one session is opened, which says what goes where; then every tensor of the file is fed
+ * as its bytes come, one tensor at a time, front to back (those that the graph does not name, and vectors, are
+ * no matter); then, the graph's vectors being there, end. Runs wait for that. ERR_FORMAT: bytes are missing. */
+ingle_status gpu_shared_feed(gpu_shared *d, str tensor, const void *bytes, size_t n, ingle_error *err);
+ingle_status gpu_shared_end(gpu_shared *d, ingle_error *err);
+
+/* The kernels are still being compiled when it returns: gpu_ready says when they are usable.
+ * ERR_UNSUPPORTED: an op, format or size without a kernel, named. */
+ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const ingle_allocator *a, ingle_error *err);
 ingle_status gpu_ready(gpu *g, ingle_error *err);
 void gpu_close(gpu *g);
 

@@ -1,14 +1,16 @@
-/* The insides of the GPU backend, for lower.c (graph to steps, weights to the device), record.c (steps to
- * dispatches) and gpu.c. */
+/* The insides of the GPU backend, for shared.c (device and weights), lower.c (graph to steps), record.c (steps
+ * to dispatches), burst.c and gpu.c. */
 #ifndef INGLE_GPU_GPU_IMPL_H
 #define INGLE_GPU_GPU_IMPL_H
 
+#include <stdatomic.h>
+
 #include "gpu/gpu.h"
-#include "gpu/matrix.h"
+#include "gpu/matrix_feed.h"
 #include "gpu/op_attend.h"
 #include "gpu/op_sample.h"
 
-enum { GPU_RING = 64, GPU_MOST_BURSTS = 64, GPU_BUCKET_FIRST = 256 };
+enum { GPU_RING = 64, GPU_MOST_BURSTS = 64, GPU_BUCKET_FIRST = 256, GPU_MOST_BUCKETS = 32 };
 
 typedef enum { GPU_EMBED, GPU_NORM, GPU_QKV, GPU_LINEAR, GPU_ATTEND } gpu_step_kind;
 
@@ -18,7 +20,7 @@ typedef struct {
     const char *label;
     const graph_op *op;       // QKV: the linear
     const graph_rope_kv *turn; // QKV: what follows it
-    const gpu_matrix *w[GRAPH_MAX_OUT]; // borrowed from gpu.matrices
+    const gpu_matrix *w[GRAPH_MAX_OUT]; // borrowed from gpu_shared.weights
     uint32_t n_w;             // QKV: 1 if its matrices are one; a gate: 1, rows interleaved
     gpu_slice bias[GRAPH_MAX_OUT], gain, gain_bias;
     gpu_slice head_gains; // QKV: norms of query and key heads, [2][d_head] in pair order
@@ -30,7 +32,33 @@ typedef struct {
 typedef struct {
     gpu_matrix m;
     matrix_source source;
+    matrix_feed feed; // while its tensors are awaited
 } gpu_weight;
+
+/* Vectors of the graph as one on the device, in the order of the matrix whose rows they go with. */
+typedef struct {
+    graph_weight w[GRAPH_MAX_OUT]; // [order.n_tensors]; GRAPH_NONE = zeros
+    matrix_source order; // without tensors: w[0] as it is in the file
+    const char *label;
+    gpu_slice slice;
+} gpu_vector;
+
+struct gpu_shared {
+    ingle_allocator allocator;
+    const graph *graph;
+    gpu_player player;
+    gpu_modes best;
+    recorder r;
+    graph_tensor head; // rows of a head: norms of heads go with it
+    gpu_weight *weights; // [n_weights] of weights_room
+    size_t n_weights, weights_room;
+    gpu_vector *vectors; // [n_vectors]
+    size_t n_vectors, vectors_capacity;
+    bool awaits;    // tensors are still to come
+    gpu *first;     // the session that was opened meanwhile
+    size_t n_sessions;
+    atomic_flag lock; // one call at a time
+};
 
 /* Tokens queued together, and the ring as it was when they were chosen. */
 typedef struct {
@@ -42,18 +70,15 @@ typedef struct {
 
 struct gpu {
     ingle_allocator allocator;
+    gpu_shared *shared;
     const graph *graph;
     gpu_options opt;
     gpu_modes modes;
-    gpu_player player;
-    recorder r;
+    recorder *r; // the device's
     char name[192];
 
     gpu_step *steps; // [n_steps]; the last is the head
     size_t n_steps;
-    gpu_weight *weights; // [n_weights] of weights_room
-    size_t n_weights, weights_room;
-    gpu_slice *vectors; // [graph->n_tensors]: vectors on the device; bytes 0 = not there
     gpu_slice *values;  // [graph->n_values]; those that are never alive together share
 
     gpu_slice state, ids, rope, logits, hidden;
@@ -68,6 +93,8 @@ struct gpu {
     uint32_t n_buckets;
     uint32_t head_section; // logits of `hidden`
     uint32_t pass_section; // the last pass of many tokens
+    uint32_t sections[2 * GPU_MOST_BUCKETS + 3]; // [n_sections]: all of the session's
+    uint32_t n_sections;
     uint32_t ready;        // ticket
     bool is_ready;
 
@@ -89,8 +116,23 @@ struct gpu {
     uint32_t host_state[4]; // what the last run wrote
 };
 
-/* Graph to steps; matrices, vectors, tables to the device. */
+/* One call at a time: all that a session does with the device is between these. */
+void gpu_enter(gpu *g);
+void gpu_leave(gpu *g);
+
+/* The matrix made of these tensors: a new one, or one that is there (another session's; a head that is the
+ * embedding). */
+const gpu_matrix *gpu_shared_matrix(gpu_shared *d, const matrix_source *source, ingle_status *status, ingle_error *err);
+/* Vectors w (each may be absent: zeros) as one in the order of a matrix, or w[0] as it is in the file where
+ * the order has no tensors; nothing if all are absent. */
+gpu_slice gpu_shared_vector(gpu_shared *d, const graph_weight *w, const matrix_source *order, const char *label,
+                            ingle_status *status, ingle_error *err);
+
+/* Graph to steps; matrices and vectors to the device, or places for them. */
 ingle_status gpu_lower(gpu *g, ingle_error *err);
+ingle_status gpu_upload_rope(gpu *g, ingle_error *err);
+/* gpu_ready within a call. */
+ingle_status gpu_wait_ready(gpu *g, ingle_error *err);
 
 /* Dispatches of the steps but the head: one token, its context within max_positions; or n tokens. */
 void gpu_record_one(gpu *g, uint32_t max_positions);
@@ -106,5 +148,6 @@ ingle_status gpu_record_bursts(gpu *g, ingle_error *err);
 ingle_status gpu_drain(gpu *g, ingle_error *err);
 
 void gpu_record_head(gpu *g, gpu_slice x); // logits of a token
+void gpu_end_section(gpu *g); // and notes it as the session's
 
 #endif

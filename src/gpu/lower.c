@@ -1,4 +1,4 @@
-/* A graph as steps of the GPU backend, and its weights on the device. */
+/* A graph as steps of the GPU backend. */
 #include <math.h>
 
 #include "base/error.h"
@@ -12,61 +12,34 @@ static const graph_tensor *tensor(const gpu *g, graph_weight w)
 
 /* ---- vectors and tables ----------------------------------------------------------------------- */
 
-static gpu_slice upload(gpu *g, const void *from, size_t bytes, const char *label, ingle_status *status, ingle_error *err)
-{
-    const gpu_slice s = recorder_buffer(&g->r, bytes, label);
-    recorder_write(&g->r, s, from, bytes);
-    if (*status == INGLE_OK)
-        *status = recorder_play(&g->r, err);
-    return s;
-}
-
-/* A vector as it is in the file, f32; each goes once. */
+/* A vector as it is in the file, f32. */
 static gpu_slice vector(gpu *g, graph_weight w, ingle_status *status, ingle_error *err)
 {
-    if (w < 0 || *status != INGLE_OK)
+    if (w < 0)
         return (gpu_slice){0};
-    if (!g->vectors[w].bytes)
-        g->vectors[w] = upload(g, tensor(g, w)->data, (size_t)tensor(g, w)->cols * sizeof(float), tensor(g, w)->name,
-                               status, err);
-    return g->vectors[w];
+    const matrix_source order = {.n_tensors = 1};
+    return gpu_shared_vector(g->shared, &w, &order, tensor(g, w)->name, status, err);
 }
 
-/* Vectors [n] (each may be absent: zeros) as one in the order of the matrix's rows; nothing if all are
- * absent. */
-static gpu_slice ordered_vector(gpu *g, const graph_weight *w, uint32_t n, const matrix_source *source,
-                                const char *label, ingle_status *status, ingle_error *err)
+static const graph_rope *rope_of(const gpu *g)
 {
-    uint64_t rows = 0;
-    bool any = false;
-    for (uint32_t i = 0; i < n; i++) {
-        rows += source->tensors[i]->rows;
-        any = any || w[i] >= 0;
+    for (size_t i = 0; i < g->graph->n_ops; i++) {
+        const graph_op *op = &g->graph->ops[i];
+        if (op->kind == GRAPH_ROPE_KV && op->u.rope_kv.rope.kind != GRAPH_ROPE_NONE)
+            return &op->u.rope_kv.rope;
     }
-    if (!any || *status != INGLE_OK)
-        return (gpu_slice){0};
-    float *values = mem_alloc(&g->allocator, size_mul((size_t)rows, sizeof *values));
-    if (!values) {
-        *status = error_memory(err, (size_t)rows * sizeof *values, "a vector");
-        return (gpu_slice){0};
-    }
-    for (uint64_t row = 0; row < rows; row++) {
-        uint32_t t;
-        const uint64_t at = matrix_row_of(source, row, &t);
-        values[row] = w[t] >= 0 ? ((const float *)tensor(g, w[t])->data)[at] : 0.0f;
-    }
-    const gpu_slice s = upload(g, values, (size_t)rows * sizeof *values, label, status, err);
-    mem_free(&g->allocator, values);
-    return s;
+    return NULL;
 }
 
 /* Cosine and sine of each position's angles, [n_ctx][n_rot / 2]. */
-static ingle_status upload_rope(gpu *g, const graph_rope *rope, ingle_error *err)
+ingle_status gpu_upload_rope(gpu *g, ingle_error *err)
 {
     enum { ROWS = 64 };
+    const graph_rope *rope = rope_of(g);
+    if (!rope)
+        return INGLE_OK;
     const uint32_t half = rope->n_rot / 2;
     const size_t row = (size_t)half * 2;
-    g->rope = recorder_buffer(&g->r, (uint64_t)g->opt.n_ctx * row * sizeof(float), "rope");
     float *rows = mem_alloc(&g->allocator, size_mul(ROWS * sizeof *rows, row));
     if (!rows)
         return error_memory(err, ROWS * row * sizeof *rows, "a table of rotations");
@@ -79,41 +52,11 @@ static ingle_status upload_rope(gpu *g, const graph_rope *rope, ingle_error *err
                 rows[p * row + 2 * i] = cosf(angle) * rope->scale;
                 rows[p * row + 2 * i + 1] = sinf(angle) * rope->scale;
             }
-        recorder_write(&g->r, gpu_part(g->rope, first * row * sizeof *rows, 0), rows, n * row * sizeof *rows);
-        status = recorder_play(&g->r, err);
+        recorder_write(g->r, gpu_part(g->rope, first * row * sizeof *rows, 0), rows, n * row * sizeof *rows);
+        status = recorder_play(g->r, err);
     }
     mem_free(&g->allocator, rows);
     return status;
-}
-
-/* ---- matrices --------------------------------------------------------------------------------- */
-
-static bool same_source(const matrix_source *a, const matrix_source *b)
-{
-    if (a->n_tensors != b->n_tensors || a->order != b->order)
-        return false;
-    for (uint32_t i = 0; i < a->n_tensors; i++)
-        if (a->tensors[i]->data != b->tensors[i]->data)
-            return false;
-    return true;
-}
-
-/* The matrix made of these tensors: a new one, or one that is there (a head that is the embedding). */
-static const gpu_matrix *matrix(gpu *g, const matrix_source *source, ingle_status *status, ingle_error *err)
-{
-    if (*status != INGLE_OK)
-        return NULL;
-    for (size_t i = 0; i < g->n_weights; i++)
-        if (same_source(&g->weights[i].source, source))
-            return &g->weights[i].m;
-    gpu_weight *w = &g->weights[g->n_weights++];
-    w->source = *source;
-    if (source->tensors[0]->cols % 4)
-        *status = error_set(err, INGLE_ERR_UNSUPPORTED, "tensor %.100s: %llu columns on a GPU, which takes fours",
-                            source->tensors[0]->name, (unsigned long long)source->tensors[0]->cols);
-    else
-        *status = matrix_open(&w->m, &g->r, source, &g->allocator, err);
-    return &w->m;
 }
 
 static bool alike(const matrix_source *s)
@@ -156,16 +99,15 @@ static void lower_qkv(gpu *g, gpu_step *st, const graph_linear *l, const graph_r
             own.tensors[0] = all.tensors[i];
             own.order = i < 2 ? all.order : MATRIX_ROWS;
         }
-        st->w[i] = matrix(g, &own, status, err);
-        st->bias[i] = ordered_vector(g, l->bias + i, own.n_tensors, &own, "qkv bias", status, err);
+        st->w[i] = gpu_shared_matrix(g->shared, &own, status, err);
+        st->bias[i] = gpu_shared_vector(g->shared, l->bias + i, &own, "qkv bias", status, err);
     }
-    const graph_tensor head = {.rows = sizes->d_head};
     const graph_weight norms[2] = {turn->q_norm, turn->k_norm};
     matrix_source heads = all;
     heads.n_tensors = heads.n_paired = 2;
-    heads.tensors[0] = heads.tensors[1] = &head;
-    st->head_gains = ordered_vector(g, norms, 2, &heads, "head norms", status, err);
-    st->fused = *status == INGLE_OK && st->n_w == 1 && !st->head_gains.bytes && matvec_takes_norm(&g->r, st->w[0]) &&
+    heads.tensors[0] = heads.tensors[1] = &g->shared->head;
+    st->head_gains = gpu_shared_vector(g->shared, norms, &heads, "head norms", status, err);
+    st->fused = *status == INGLE_OK && st->n_w == 1 && !st->head_gains.bytes && matvec_takes_norm(g->r, st->w[0]) &&
                 l->norm.kind == GRAPH_NORM_RMS && g->opt.k_format == QUANT_F16 && g->opt.v_format == QUANT_F16;
 }
 
@@ -181,8 +123,8 @@ static void lower_linear(gpu *g, gpu_step *st, const graph_linear *l, ingle_stat
     const bool gate = l->epilogue == GRAPH_GATE_SILU || l->epilogue == GRAPH_GATE_GELU;
     if (*status == INGLE_OK && (l->n_out != (gate ? 2u : 1u) || !alike(&s)))
         *status = error_set(err, INGLE_ERR_UNSUPPORTED, "%s: matrices of formats that differ, on a GPU", st->label);
-    st->w[0] = matrix(g, &s, status, err);
-    st->bias[0] = ordered_vector(g, l->bias, l->n_out, &s, "bias", status, err);
+    st->w[0] = gpu_shared_matrix(g->shared, &s, status, err);
+    st->bias[0] = gpu_shared_vector(g->shared, l->bias, &s, "bias", status, err);
 }
 
 static gpu_slice value_of(const gpu *g, graph_value v)
@@ -202,7 +144,7 @@ static size_t lower_op(gpu *g, size_t i, ingle_status *status, ingle_error *err)
         const matrix_source s = {.tensors = {tensor(g, op->u.embed.table)}, .n_tensors = 1};
         st->kind = GPU_EMBED;
         st->n_w = 1;
-        st->w[0] = matrix(g, &s, status, err);
+        st->w[0] = gpu_shared_matrix(g->shared, &s, status, err);
         st->out = value_of(g, op->u.embed.out);
         return 1;
     }
@@ -259,31 +201,31 @@ static void open_values(gpu *g)
             continue;
         }
         const uint64_t floats = (width + 3) / 4 * 4 * (uint64_t)g->opt.n_batch;
-        g->values[i] = same < i ? g->values[same] : recorder_buffer(&g->r, floats * sizeof(float), gr->values[i].name);
+        g->values[i] = same < i ? g->values[same] : recorder_buffer(g->r, floats * sizeof(float), gr->values[i].name);
     }
 }
 
-static ingle_status find_rope(gpu *g, const graph_rope **out, ingle_error *err)
+/* One table serves all layers. */
+static ingle_status check_rope(const gpu *g, ingle_error *err)
 {
-    *out = NULL;
+    const graph_rope *rope = rope_of(g);
     for (size_t i = 0; i < g->graph->n_ops; i++) {
         const graph_op *op = &g->graph->ops[i];
-        if (op->kind != GRAPH_ROPE_KV || op->u.rope_kv.rope.kind == GRAPH_ROPE_NONE)
-            continue;
-        if (*out && (*out)->theta != op->u.rope_kv.rope.theta)
+        if (op->kind == GRAPH_ROPE_KV && op->u.rope_kv.rope.kind != GRAPH_ROPE_NONE && op->u.rope_kv.rope.theta != rope->theta)
             return error_set(err, INGLE_ERR_UNSUPPORTED, "layers that turn in different ways, on a GPU");
-        *out = &op->u.rope_kv.rope;
     }
     return INGLE_OK;
 }
 
 ingle_status gpu_lower(gpu *g, ingle_error *err)
 {
-    const graph_rope *rope;
-    ingle_status status = find_rope(g, &rope, err);
+    const graph_rope *rope = rope_of(g);
+    ingle_status status = check_rope(g, err);
     if (status == INGLE_OK && rope) {
         g->n_rope = rope->n_rot;
-        status = upload_rope(g, rope, err);
+        g->rope = recorder_buffer(g->r, (uint64_t)g->opt.n_ctx * (rope->n_rot / 2 * 2) * sizeof(float), "rope");
+        if (!g->shared->awaits) // else its frequencies may be among what is to come
+            status = gpu_upload_rope(g, err);
     }
     open_values(g);
     for (size_t i = 0; status == INGLE_OK && i < g->graph->n_ops;)

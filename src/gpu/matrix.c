@@ -1,8 +1,7 @@
 #include "gpu/matrix.h"
 
 #include "base/error.h"
-
-enum { STEP_BYTES = 2 << 20 };
+#include "gpu/matrix_feed.h"
 
 uint64_t matrix_row_of(const matrix_source *s, uint64_t row, uint32_t *tensor)
 {
@@ -19,6 +18,21 @@ uint64_t matrix_row_of(const matrix_source *s, uint64_t row, uint32_t *tensor)
     if (in_head >= s->n_rot)
         return row;
     return row - in_head + in_head / 2 + in_head % 2 * (s->n_rot / 2);
+}
+
+uint64_t matrix_place_of(const matrix_source *s, uint32_t tensor, uint64_t row)
+{
+    if (s->order == MATRIX_INTERLEAVED)
+        return row * s->n_tensors + tensor;
+    uint64_t first = 0;
+    for (uint32_t i = 0; i < tensor; i++)
+        first += s->tensors[i]->rows;
+    if (s->order != MATRIX_PAIRS || tensor >= s->n_paired)
+        return first + row;
+    const uint64_t in_head = row % s->d_head, half = s->n_rot / 2;
+    if (in_head >= s->n_rot)
+        return first + row;
+    return first + row - in_head + (in_head < half ? 2 * in_head : 2 * (in_head - half) + 1);
 }
 
 /* As many rows as one buffer holds: its planes, and each of the two bindings, within the limits. */
@@ -42,69 +56,9 @@ static ingle_status rows_a_part(uint64_t *out, const matrix_source *s, uint64_t 
     }
 }
 
-/* Memory for packing some rows at a time. */
-typedef struct {
-    uint8_t *rows;    // [n] of the file's format
-    uint8_t *planes;  // what planes_pack makes of them, one after the other
-    void *scratch;
-    uint64_t n, row_bytes;
-} stage;
-
-static ingle_status open_stage(stage *st, const graph_tensor *t, const gpu_planes *p, const ingle_allocator *a,
-                               ingle_error *err)
+static ingle_status open_part(gpu_matrix_part *part, recorder *r, const graph_tensor *t, ingle_error *err)
 {
-    *st = (stage){0};
-    uint64_t pair_bytes = 0;
-    quant_bytes(t->format, t->cols, &st->row_bytes);
-    for (uint32_t i = 0; i < p->n_planes; i++)
-        pair_bytes += p->plane[i].pair_bytes;
-    st->n = STEP_BYTES / (2 * st->row_bytes + pair_bytes + 1) * 2 + 2;
-    st->n = st->n < p->rows + 1 ? st->n : p->rows + 1;
-    const size_t bytes = size_add(size_mul((size_t)st->n, (size_t)st->row_bytes),
-                                  size_mul((size_t)(st->n / 2 + 1), (size_t)pair_bytes));
-    st->rows = mem_alloc(a, size_add(bytes, 16 * PLANES_MAX + 16));
-    st->scratch = mem_alloc(a, planes_scratch(p));
-    if (!st->rows || !st->scratch)
-        return error_memory(err, bytes, "packing weights");
-    const size_t at = ((size_t)st->n * (size_t)st->row_bytes + 15) / 16 * 16;
-    st->planes = st->rows + at;
-    return INGLE_OK;
-}
-
-static ingle_status fill(recorder *r, const gpu_matrix_part *part, const matrix_source *s, stage *st, ingle_error *err)
-{
-    const gpu_planes *p = &part->planes;
-    for (uint64_t at = 0; at < part->rows;) {
-        const uint64_t left = part->rows - at, step = st->n / 2 * 2, n = left < step ? left : step;
-        for (uint64_t i = 0; i < n; i++) {
-            uint32_t tensor;
-            const uint64_t row = matrix_row_of(s, part->first_row + at + i, &tensor);
-            memcpy(st->rows + i * st->row_bytes, (const uint8_t *)s->tensors[tensor]->data + row * st->row_bytes,
-                   (size_t)st->row_bytes);
-        }
-        uint8_t *planes[PLANES_MAX] = {0}, *next = st->planes;
-        for (uint32_t i = 0; i < p->n_planes; i++) {
-            planes[i] = next;
-            next += ((n + 1) / 2 * p->plane[i].pair_bytes + 15) / 16 * 16;
-        }
-        planes_pack(p, s->tensors[0]->format, st->rows, n, planes, st->scratch);
-        for (uint32_t i = 0; i < p->n_planes; i++)
-            recorder_write(r, gpu_part(part->buffer, p->plane[i].offset + at / 2 * p->plane[i].pair_bytes, 0), planes[i],
-                           (size_t)((n + 1) / 2 * p->plane[i].pair_bytes));
-        const ingle_status status = recorder_play(r, err);
-        if (status != INGLE_OK)
-            return status;
-        at += n;
-    }
-    return INGLE_OK;
-}
-
-static ingle_status open_part(gpu_matrix_part *part, recorder *r, const matrix_source *s, const ingle_allocator *a,
-                              ingle_error *err)
-{
-    const graph_tensor *t = s->tensors[0];
-    stage st = {0};
-    ingle_status status = planes_plan(&part->planes, t->format, part->rows, t->cols, err);
+    const ingle_status status = planes_plan(&part->planes, t->format, part->rows, t->cols, err);
     if (status != INGLE_OK)
         return status;
     const gpu_planes *p = &part->planes;
@@ -112,16 +66,13 @@ static ingle_status open_part(gpu_matrix_part *part, recorder *r, const matrix_s
     part->buffer = recorder_buffer(r, p->bytes, t->name);
     part->wq = gpu_part(part->buffer, 0, wq);
     part->wx = gpu_part(part->buffer, wq, part->buffer.bytes - wq);
-    status = open_stage(&st, t, p, a, err);
-    if (status == INGLE_OK)
-        status = fill(r, part, s, &st, err);
-    mem_free(a, st.rows);
-    mem_free(a, st.scratch);
-    return status;
+    if (err)
+        *err = r->error;
+    return r->error.status;
 }
 
-ingle_status matrix_open(gpu_matrix *out, recorder *r, const matrix_source *s, const ingle_allocator *a,
-                         ingle_error *err)
+ingle_status matrix_reserve(gpu_matrix *out, recorder *r, const matrix_source *s, const ingle_allocator *a,
+                            ingle_error *err)
 {
     *out = (gpu_matrix){.cols = s->tensors[0]->cols, .allocator = *a};
     for (uint32_t i = 0; i < s->n_tensors; i++)
@@ -138,8 +89,22 @@ ingle_status matrix_open(gpu_matrix *out, recorder *r, const matrix_source *s, c
         gpu_matrix_part *part = &out->parts[out->n_parts++];
         part->first_row = i * each;
         part->rows = out->rows - part->first_row < each ? out->rows - part->first_row : each;
-        status = open_part(part, r, s, a, err);
+        status = open_part(part, r, s->tensors[0], err);
     }
+    return status;
+}
+
+ingle_status matrix_open(gpu_matrix *out, recorder *r, const matrix_source *s, const ingle_allocator *a,
+                         ingle_error *err)
+{
+    matrix_feed f;
+    ingle_status status = matrix_reserve(out, r, s, a, err);
+    matrix_feed_init(&f, out, s, a);
+    for (uint32_t i = 0; status == INGLE_OK && i < s->n_tensors; i++) {
+        const graph_tensor *t = s->tensors[i];
+        status = matrix_feed_take(&f, r, i, t->data, (size_t)(t->rows * f.row_bytes), true, err);
+    }
+    matrix_feed_free(&f);
     return status;
 }
 

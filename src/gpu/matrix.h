@@ -37,11 +37,16 @@ typedef struct {
     ingle_allocator allocator;
 } gpu_matrix;
 
-/* Row of tensor *tensor that is row `row` of the matrix. */
+/* Row of tensor *tensor that is row `row` of the matrix; and the other way round. */
 uint64_t matrix_row_of(const matrix_source *s, uint64_t row, uint32_t *tensor);
+uint64_t matrix_place_of(const matrix_source *s, uint32_t tensor, uint64_t row);
 
-/* Makes the buffers and fills them, playing what it records as it goes: no more than a few MiB lie
- * outside GPU memory at a time. ERR_UNSUPPORTED, ERR_MEMORY, and the player's errors. */
+/* Makes the buffers, to be filled by matrix_feed.h. ERR_UNSUPPORTED, ERR_MEMORY. */
+ingle_status matrix_reserve(gpu_matrix *out, recorder *r, const matrix_source *s, const ingle_allocator *a,
+                            ingle_error *err);
+
+/* Makes the buffers and fills them with the tensors' data, playing what it records as it goes: no more
+ * than a few MiB lie outside GPU memory at a time. Also the player's errors. */
 ingle_status matrix_open(gpu_matrix *out, recorder *r, const matrix_source *s, const ingle_allocator *a,
                          ingle_error *err);
 void matrix_close(gpu_matrix *m, recorder *r); // {0} is a no-op

@@ -40,7 +40,7 @@ static void embed(gpu *g, const gpu_step *st, uint32_t n_tokens)
                          .ids = g->ids,
                          .out = st->out,
                          .n_tokens = n_tokens};
-    op_embed(&g->r, &op);
+    op_embed(g->r, &op);
 }
 
 /* The step's norm of its input: f32 to `out`, or int8 to g->rounded where out is absent. */
@@ -56,7 +56,7 @@ static void norm(gpu *g, const gpu_step *st, const graph_norm *n, uint32_t width
                         .x = st->in,
                         .out = out,
                         .rounded = gpu_rounded_in(g->rounded, width, g->opt.n_batch)};
-    op_norm(&g->r, &op, n_tokens);
+    op_norm(g->r, &op, n_tokens);
 }
 
 static void rope_kv(gpu *g, const gpu_step *st, uint32_t n_tokens)
@@ -84,7 +84,7 @@ static void rope_kv(gpu *g, const gpu_step *st, uint32_t n_tokens)
                            .norm_eps = turn->norm_eps,
                            .k_cache = g->k_cache[turn->layer],
                            .v_cache = g->v_cache[turn->layer]};
-    op_rope_kv(&g->r, &op);
+    op_rope_kv(g->r, &op);
 }
 
 static void attend(gpu *g, const gpu_step *st, uint32_t n_tokens, uint32_t max_positions)
@@ -103,7 +103,7 @@ static void attend(gpu *g, const gpu_step *st, uint32_t n_tokens, uint32_t max_p
                           .v_cache = g->v_cache[a->layer],
                           .out = st->out,
                           .partials = g->partials};
-    op_attend(&g->r, &op);
+    op_attend(g->r, &op);
 }
 
 /* ---- one token -------------------------------------------------------------------------------- */
@@ -115,14 +115,14 @@ static void product_one(gpu *g, const gpu_step *st, uint32_t i, matvec_op *op)
     op->w = st->w[i];
     op->x = st->in;
     op->bias = st->bias[i];
-    if (n->kind == GRAPH_NORM_RMS && matvec_takes_norm(&g->r, st->w[i])) {
+    if (n->kind == GRAPH_NORM_RMS && matvec_takes_norm(g->r, st->w[i])) {
         op->gain = st->gain;
         op->eps = n->eps;
     } else if (n->kind != GRAPH_NORM_NONE) {
         norm(g, st, n, (uint32_t)st->w[i]->cols, g->normed, 1);
         op->x = g->normed;
     }
-    op_matvec(&g->r, op);
+    op_matvec(g->r, op);
 }
 
 static void qkv_one(gpu *g, const gpu_step *st)
@@ -198,7 +198,7 @@ static void products_many(gpu *g, const gpu_step *st, matmul_op *op, uint32_t n_
     const uint32_t width = (uint32_t)st->w[0]->cols;
     bool has_int8 = false, has_floats = false;
     for (uint32_t i = 0; i < st->n_w; i++) {
-        const bool int8 = matmul_takes_int8(&g->r, st->w[i]);
+        const bool int8 = matmul_takes_int8(g->r, st->w[i]);
         has_int8 = has_int8 || int8;
         has_floats = has_floats || !int8;
     }
@@ -215,7 +215,7 @@ static void products_many(gpu *g, const gpu_step *st, matmul_op *op, uint32_t n_
         op->w = st->w[i];
         op->bias = st->bias[i];
         op->out_first = st->kind == GPU_QKV ? qkv_first(g, i) : 0;
-        op_matmul(&g->r, op, n_tokens);
+        op_matmul(g->r, op, n_tokens);
     }
 }
 

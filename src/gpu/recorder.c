@@ -52,6 +52,7 @@ void recorder_free(recorder *r)
     mem_free(&r->allocator, r->kernels);
     mem_free(&r->allocator, r->groups);
     mem_free(&r->allocator, r->free_buffers);
+    mem_free(&r->allocator, r->free_sections);
     tape_free(&r->tape);
     tape_free(&r->section);
 }
@@ -302,15 +303,30 @@ void recorder_section_again(recorder *r, uint32_t section)
 
 uint32_t recorder_section(recorder *r)
 {
-    recorder_section_again(r, r->n_sections);
-    return r->n_sections++;
+    recorder_section_again(r, r->n_free_sections ? r->free_sections[r->n_free_sections - 1] : r->n_sections);
+    return r->open_section;
+}
+
+void recorder_drop_section(recorder *r, uint32_t section)
+{
+    uint32_t *list = mem_grow(&r->allocator, r->free_sections, r->n_free_sections, &r->free_sections_capacity, sizeof *list);
+    if (!list)
+        return;
+    r->free_sections = list;
+    list[r->n_free_sections++] = section;
 }
 
 void recorder_section_end(recorder *r)
 {
     r->in_section = false;
+    if (r->section.failed)
+        fail(r, INGLE_ERR_MEMORY, "no memory for a section of %zu words", r->section.n);
     if (!working(r))
         return;
+    if (r->open_section == r->n_sections) // a number is taken when there is something under it
+        r->n_sections++;
+    else if (r->n_free_sections && r->open_section == r->free_sections[r->n_free_sections - 1])
+        r->n_free_sections--;
     add_command(r, TAPE_SECTION);
     tape_add(&r->tape, r->open_section);
     tape_add(&r->tape, (uint32_t)(r->section.n / TAPE_SECTION_WORDS));
@@ -386,12 +402,30 @@ static ingle_status report(const recorder *r, ingle_error *err)
 
 ingle_status recorder_play(recorder *r, ingle_error *err)
 {
-    if (r->tape.failed || r->section.failed)
+    if (r->tape.failed)
         fail(r, INGLE_ERR_MEMORY, "no memory for a tape of %zu words", r->tape.n);
-    if (working(r) && r->tape.n)
-        r->player->play(r->player->user, r->tape.words, r->tape.n, &r->error);
+    r->broken = r->broken || r->tape.failed;
+    if (!r->broken && r->tape.n) { // after a failure, too: objects that were numbered before it must be there
+        ingle_error e = {0};
+        r->broken = r->player->play(r->player->user, r->tape.words, r->tape.n, &e) != INGLE_OK;
+        if (r->broken && working(r))
+            r->error = e;
+    }
     r->tape.n = 0;
     return report(r, err);
+}
+
+bool recorder_recover(recorder *r)
+{
+    ingle_error ignored;
+    if (working(r))
+        return true;
+    recorder_play(r, &ignored);
+    if (r->broken)
+        return false;
+    r->error = (ingle_error){0};
+    r->section.failed = r->in_section = false;
+    return true;
 }
 
 ingle_status recorder_wait(recorder *r, uint32_t ticket, uint64_t *answer, ingle_error *err)
@@ -402,6 +436,7 @@ ingle_status recorder_wait(recorder *r, uint32_t ticket, uint64_t *answer, ingle
     const ingle_status status = r->player->wait(r->player->user, ticket, answer, &e);
     if (status != INGLE_OK && status != INGLE_WAIT)
         r->error = e;
+    r->broken = r->broken || !working(r);
     if (err)
         *err = e;
     return status == INGLE_WAIT ? error_set(err, INGLE_WAIT, "the GPU has not answered yet") : status;

@@ -1,4 +1,5 @@
-/* Recording: buffers, kernels and dispatches by name become a tape, which is played.
+/* Recording: buffers, kernels and dispatches by name become a tape, which is played. A device has one
+ * recorder, which numbers everything on it.
  *
  * Kernels with the same source are one pipeline, bindings that are the same one group. Failures are
  * sticky: after one, calls do nothing, and recorder_play reports it. */
@@ -46,8 +47,11 @@ typedef struct {
     uint32_t n_buffers, n_sections, n_tickets;
     uint32_t *free_buffers; // numbers that FREE gave back
     size_t n_free, free_capacity;
+    uint32_t *free_sections; // numbers that recorder_drop_section gave back
+    size_t n_free_sections, free_sections_capacity;
     ingle_text *listing; // each dispatch is also written here for people; NULL = not
     ingle_error error;   // sticky
+    bool broken;         // what was recorded has not all been played: the error stays
 } recorder;
 
 void recorder_init(recorder *r, gpu_player *p, const gpu_modes *modes, const ingle_allocator *a);
@@ -72,6 +76,7 @@ void recorder_dispatch(recorder *r, uint32_t kernel, const gpu_bind *binds, size
 uint32_t recorder_section(recorder *r); // opens one: its number
 void recorder_section_again(recorder *r, uint32_t section); // opens one that replaces it
 void recorder_section_end(recorder *r);
+void recorder_drop_section(recorder *r, uint32_t section); // the number is given again
 void recorder_run(recorder *r, uint32_t section, uint32_t times);
 
 void recorder_copy(recorder *r, gpu_slice from, gpu_slice to); // from.bytes
@@ -82,6 +87,9 @@ void recorder_submit(recorder *r);
 
 /* Plays what has been recorded since the last time. */
 ingle_status recorder_play(recorder *r, ingle_error *err);
+/* Forgets an error that came from what was asked for and not from the device, so that others can go on
+ * with it: what was recorded before is played then. False if that cannot be. */
+bool recorder_recover(recorder *r);
 ingle_status recorder_wait(recorder *r, uint32_t ticket, uint64_t *answer, ingle_error *err);
 
 #endif

@@ -108,21 +108,38 @@ graph_weight build_matrix(model_builder *b, const char *name, uint32_t layer, ui
     return t ? add_tensor(b, t, data_of(b, t), t->format, rows, cols) : GRAPH_NONE;
 }
 
+/* Something to do with a vector when its bytes are there, which may be only at the end of a stream. */
+static void settle_later(model_builder *b, const gguf_tensor *t, float *values, size_t n, float *divided)
+{
+    model_vector *v = arena_alloc(b->memory, sizeof *v);
+    if (!v) {
+        b->status = error_memory(b->err, sizeof *v, "a vector");
+        return;
+    }
+    *v = (model_vector){.tensor = t, .values = values, .n = n, .divided = divided};
+    *b->model->last_vector = v;
+    b->model->last_vector = &v->next;
+}
+
 graph_weight build_vector(model_builder *b, const char *name, uint32_t layer, uint64_t n)
 {
     const gguf_tensor *t = find(b, name, layer, 1, n);
     if (!t)
         return GRAPH_NONE;
-    const uint8_t *data = data_of(b, t);
-    if (t->format == QUANT_F32 && (uintptr_t)data % sizeof(float) == 0)
-        return add_tensor(b, t, data, QUANT_F32, 1, n);
-    float *values = arena_alloc(b->memory, size_mul((size_t)n, sizeof *values));
-    if (!values) {
-        b->status = error_memory(b->err, (size_t)n * sizeof *values, "a converted vector");
+    const uint8_t **data = &b->model->data[t - b->file->tensors];
+    if (!*data)
+        *data = arena_alloc(b->memory, (size_t)t->bytes); // MAX_WIDTH values at most
+    float *values = NULL;
+    const bool converted = t->format != QUANT_F32 || (uintptr_t)*data % sizeof *values;
+    if (*data && converted)
+        values = arena_alloc(b->memory, size_mul((size_t)n, sizeof *values));
+    if (!*data || (converted && !values)) {
+        b->status = error_memory(b->err, (size_t)n * sizeof *values, "a vector");
         return GRAPH_NONE;
     }
-    quant_find(t->format)->dequantize(data, values, (size_t)n);
-    return add_tensor(b, t, values, QUANT_F32, 1, n);
+    if (converted)
+        settle_later(b, t, values, (size_t)n, NULL);
+    return add_tensor(b, t, converted ? (const void *)values : *data, QUANT_F32, 1, n);
 }
 
 graph_weight build_optional_vector(model_builder *b, const char *name, uint32_t layer, uint64_t n)
@@ -198,11 +215,8 @@ graph_rope build_rope(model_builder *b, graph_rope_kind kind)
     }
     const graph_weight divisors =
         build_optional_vector(b, "rope_freqs.weight", 0, b->n_rot / 2);
-    if (b->status == INGLE_OK && divisors >= 0 && b->graph->status == INGLE_OK) {
-        const float *d = b->graph->tensors[divisors].data;
-        for (uint32_t i = 0; i < b->n_rot / 2; i++)
-            theta[i] /= d[i];
-    }
+    if (b->status == INGLE_OK && divisors >= 0 && b->graph->status == INGLE_OK)
+        settle_later(b, NULL, (float *)(uintptr_t)b->graph->tensors[divisors].data, b->n_rot / 2, theta);
     rope.theta = theta;
     return rope;
 }
@@ -367,7 +381,7 @@ static const family *find_family(str name)
     return NULL;
 }
 
-ingle_status build_graph(const ingle_model *m, arena *memory, graph *g, ingle_error *err)
+ingle_status build_graph(ingle_model *m, arena *memory, graph *g, ingle_error *err)
 {
     str name = {0};
     if (m->file.n_tensors == 0)

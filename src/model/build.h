@@ -7,7 +7,7 @@
 #include "model/model.h"
 
 typedef struct {
-    const ingle_model *model;
+    ingle_model *model;
     const gguf *file;
     graph *graph;
     arena *memory;      // of the model: converted vectors
@@ -59,6 +59,6 @@ void build_gated_ffn(model_builder *b, uint32_t layer, const graph_norm *norm,
 
 /* Reads the common hyper-parameters, calls the family, finishes the graph. On failure the graph is
  * freed and err says why. */
-ingle_status build_graph(const ingle_model *m, arena *memory, graph *g, ingle_error *err);
+ingle_status build_graph(ingle_model *m, arena *memory, graph *g, ingle_error *err);
 
 #endif

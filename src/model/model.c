@@ -38,6 +38,7 @@ ingle_status model_create(ingle_model **out, const ingle_model_options *opt, ing
     m->memory.allocator = allocator;
     m->log = opt ? opt->log : NULL;
     m->log_user = opt ? opt->log_user : NULL;
+    m->last_vector = &m->vectors;
     *out = m;
     return INGLE_OK;
 }
@@ -47,6 +48,8 @@ void ingle_model_close(ingle_model *m)
     if (!m)
         return;
     const ingle_allocator a = m->allocator;
+    if (m->gpu_free)
+        m->gpu_free(m->gpu_data);
     if (m->backend_free)
         m->backend_free(m->backend_data);
     if (m->runnable.status == INGLE_OK)
@@ -208,6 +211,10 @@ ingle_status model_finish(ingle_model *m, ingle_error *err)
     error_clear(&why);
     build_graph(m, &m->memory, &m->graph, &why);
     m->runnable = why;
+    if (why.status != INGLE_OK) { // the graph is gone
+        m->vectors = NULL;
+        m->last_vector = &m->vectors;
+    }
     status = keep(why.status, &m->runnable, err);
     if (status == INGLE_OK)
         status = print_meta(m, err);
@@ -218,6 +225,18 @@ ingle_status model_finish(ingle_model *m, ingle_error *err)
     m->tables_bytes = m->memory.bytes + m->file.memory.bytes + m->graph.memory.bytes +
                       (m->tokens ? token_table_bytes(m->tokens) : 0);
     return INGLE_OK;
+}
+
+void model_settle(ingle_model *m)
+{
+    for (const model_vector *v = m->vectors; v; v = v->next) {
+        if (v->tensor)
+            quant_find(v->tensor->format)->dequantize(m->data[v->tensor - m->file.tensors], v->values, v->n);
+        for (size_t i = 0; v->divided && i < v->n; i++)
+            v->divided[i] /= v->values[i];
+    }
+    m->vectors = NULL;
+    m->last_vector = &m->vectors;
 }
 
 /* ---- opening ---------------------------------------------------------------------------------- */
@@ -276,6 +295,19 @@ static ingle_status map_other_parts(ingle_model *m, const char *path, ingle_erro
     return INGLE_OK;
 }
 
+static ingle_status finish_opening(ingle_model **out, ingle_model *m, ingle_status status, ingle_error *err)
+{
+    if (status == INGLE_OK)
+        status = model_finish(m, err);
+    if (status == INGLE_OK) {
+        model_settle(m);
+        *out = m;
+    } else {
+        ingle_model_close(m);
+    }
+    return status;
+}
+
 ingle_status ingle_model_open(ingle_model **out, const char *path, const ingle_model_options *opt,
                               ingle_error *err)
 {
@@ -297,13 +329,7 @@ ingle_status ingle_model_open(ingle_model **out, const char *path, const ingle_m
         const gguf_tensor *t = &m->file.tensors[i];
         m->data[i] = m->maps[t->part].bytes + t->offset;
     }
-    if (status == INGLE_OK)
-        status = model_finish(m, err);
-    if (status == INGLE_OK)
-        *out = m;
-    else
-        ingle_model_close(m);
-    return status;
+    return finish_opening(out, m, status, err);
 }
 
 ingle_status ingle_model_open_bytes(ingle_model **out, const void *bytes, size_t size,
@@ -324,13 +350,7 @@ ingle_status ingle_model_open_bytes(ingle_model **out, const void *bytes, size_t
         status = point_at_data(m, err);
     for (size_t i = 0; status == INGLE_OK && i < m->file.n_tensors; i++)
         m->data[i] = (const uint8_t *)bytes + m->file.tensors[i].offset;
-    if (status == INGLE_OK)
-        status = model_finish(m, err);
-    if (status == INGLE_OK)
-        *out = m;
-    else
-        ingle_model_close(m);
-    return status;
+    return finish_opening(out, m, status, err);
 }
 
 /* ---- questions -------------------------------------------------------------------------------- */
@@ -436,6 +456,8 @@ ingle_status ingle_model_tensor_read(const ingle_model *m, const char *name, uin
                          "tensor %.100s: values %llu + %llu of %llu are not whole blocks of %u in it",
                          name, (unsigned long long)first, (unsigned long long)n,
                          (unsigned long long)t->n_values, format->values);
+    if (!m->data[t - m->file.tensors])
+        return error_set(err, INGLE_ERR_UNSUPPORTED, "tensor %.100s was not kept: the weights are on the GPU", name);
     return read_values(m, t, format, first, (size_t)n, out, err);
 }
 

@@ -14,9 +14,7 @@ static uint32_t kv_format(ingle_kv_type type)
     return type == INGLE_KV_Q8_0 ? QUANT_Q8_0 : type == INGLE_KV_Q4_0 ? QUANT_Q4_0 : QUANT_F16;
 }
 
-/* The options with every 0 replaced by what it stands for. */
-static ingle_status resolve(const ingle_model *m, const ingle_session_options *opt,
-                            cpu_options *out, ingle_error *err)
+ingle_status session_resolve(const ingle_model *m, const ingle_session_options *opt, cpu_options *out, ingle_error *err)
 {
     const ingle_session_options zero = {0};
     const ingle_session_options *o = opt ? opt : &zero;
@@ -50,7 +48,7 @@ ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_opti
     error_clear(err);
     cpu_options o;
     cpu_needs needs;
-    ingle_status status = resolve(m, opt, &o, err);
+    ingle_status status = session_resolve(m, opt, &o, err);
     if (status == INGLE_OK)
         status = cpu_plan(&m->graph, &o, &needs, err);
     if (status != INGLE_OK)
@@ -69,6 +67,8 @@ ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_opti
 static ingle_status open_cpu(ingle_session *s, const cpu_options *o, ingle_error *err)
 {
     ingle_model *m = (ingle_model *)(uintptr_t)s->model;
+    if (m->on_gpu)
+        return error_set(err, INGLE_ERR_USAGE, "a session on the CPU: the weights went to the GPU as they were loaded");
     while (atomic_flag_test_and_set(&m->backend_lock))
         host_relax();
     cpu_shared *shared = m->backend_data;
@@ -82,55 +82,11 @@ static ingle_status open_cpu(ingle_session *s, const cpu_options *o, ingle_error
     return status;
 }
 
-/* The modes that a text such as "int8,subgroups" names, of those that the device has. */
-static ingle_status gpu_modes_of(const char *names, const gpu_limits *limits, gpu_modes *out, ingle_error *err)
-{
-    *out = gpu_best_modes(limits);
-    if (!names)
-        return INGLE_OK;
-    const gpu_modes best = *out;
-    *out = (gpu_modes){0};
-    for (const char *at = names; *at;) {
-        const str name = {at, strcspn(at, ",")};
-        if (str_equal(name, STR("int8")))
-            out->dot_int8 = best.dot_int8;
-        else if (str_equal(name, STR("subgroups")))
-            out->subgroup = best.subgroup;
-        else if (str_equal(name, STR("f16")))
-            out->f16 = best.f16;
-        else if (!str_equal(name, STR("f32")))
-            return error_set(err, INGLE_ERR_USAGE, "GPU kernels: \"%.*s\" is none of int8, subgroups, f16, f32",
-                             STR_ARG(name));
-        at += name.n + (at[name.n] == ',');
-    }
-    return INGLE_OK;
-}
-
-static ingle_status open_gpu(ingle_session *s, const cpu_options *o, const char *modes, ingle_error *err)
-{
-    const ingle_model *m = s->model;
-    gpu_player player;
-    gpu_modes chosen;
-    ingle_status status = gpu_host_open(&player, &m->allocator, err);
-    if (status != INGLE_OK)
-        return status;
-    status = gpu_modes_of(modes, &player.limits, &chosen, err);
-    if (status != INGLE_OK) {
-        player.close(player.user);
-        return status;
-    }
-    const gpu_options opt = {o->n_ctx, o->n_batch, o->k_format, o->v_format, &chosen};
-    status = gpu_open(&s->gpu, &m->graph, &opt, &player, &m->allocator, err);
-    if (status == INGLE_OK)
-        snprintf(s->backend, sizeof s->backend, "%s", gpu_name(s->gpu));
-    return status;
-}
-
-/* A GPU is used where it is asked for, and by itself where the host offers one. */
-static bool wants_gpu(const ingle_session_options *opt)
+/* A GPU is used where it is asked for, and by itself where the host offers one or the weights are there. */
+static bool wants_gpu(const ingle_model *m, const ingle_session_options *opt)
 {
     const ingle_backend backend = opt ? opt->backend : INGLE_BACKEND_AUTO;
-    return backend == INGLE_BACKEND_GPU || (backend == INGLE_BACKEND_AUTO && gpu_host_offers());
+    return backend == INGLE_BACKEND_GPU || (backend == INGLE_BACKEND_AUTO && (m->gpu_data || gpu_host_offers()));
 }
 
 ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
@@ -139,7 +95,7 @@ ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
     *out = NULL;
     error_clear(err);
     cpu_options o;
-    ingle_status status = resolve(m, opt, &o, err);
+    ingle_status status = session_resolve(m, opt, &o, err);
     if (status != INGLE_OK)
         return status;
     ingle_session *s = mem_zero(&m->allocator, 1, sizeof *s);
@@ -154,7 +110,7 @@ ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
     if (!s->ids)
         status = error_memory(err, size_mul(o.n_ctx, sizeof *s->ids), "a timeline");
     if (status == INGLE_OK)
-        status = wants_gpu(opt) ? open_gpu(s, &o, opt ? opt->gpu : NULL, err) : open_cpu(s, &o, err);
+        status = wants_gpu(m, opt) ? session_open_gpu(s, &o, opt ? opt->gpu : NULL, err) : open_cpu(s, &o, err);
     if (status != INGLE_OK) {
         ingle_session_close(s);
         return status;

@@ -21,6 +21,16 @@ struct ingle_session {
     char backend[192];
 };
 
+/* The options with every 0 replaced by what it stands for; ERR_USAGE, or why the model cannot run. */
+ingle_status session_resolve(const ingle_model *m, const ingle_session_options *opt, cpu_options *out, ingle_error *err);
+
+/* session_gpu.c: a session on the GPU, on what the model's others have there. */
+ingle_status session_open_gpu(ingle_session *s, const cpu_options *o, const char *modes, ingle_error *err);
+
+/* ingle_loader_use_gpu on a player of the caller's; takes it, also when it fails. */
+ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, const ingle_session_options *opt,
+                             ingle_error *err);
+
 /* Logits [n_vocab] after the last token; the session must be fresh. INGLE_WAIT. */
 ingle_status session_logits(ingle_session *s, const float **logits, ingle_error *err);
 

@@ -1,0 +1,221 @@
+/* Sessions on the GPU: what a model has there, made by the first session or by the loader that streams the
+ * weights to it, and attached to by the others. */
+#include <stdio.h>
+
+#include "base/error.h"
+#include "session/session.h"
+
+/* ingle_model.gpu_data */
+typedef struct {
+    ingle_allocator allocator;
+    gpu_shared *shared;
+    gpu *first; // the loader's session, until one is opened with these options
+    gpu_options options;
+    gpu_modes modes;
+} model_gpu;
+
+static void free_model_gpu(void *data)
+{
+    model_gpu *mg = data;
+    if (!mg)
+        return;
+    const ingle_allocator a = mg->allocator;
+    gpu_close(mg->first);
+    gpu_shared_close(mg->shared);
+    mem_free(&a, mg);
+}
+
+/* The modes that a text such as "int8,subgroups" names, of those that the device has. */
+static ingle_status gpu_modes_of(const char *names, const gpu_limits *limits, gpu_modes *out, ingle_error *err)
+{
+    *out = gpu_best_modes(limits);
+    if (!names)
+        return INGLE_OK;
+    const gpu_modes best = *out;
+    *out = (gpu_modes){0};
+    for (const char *at = names; *at;) {
+        const str name = {at, strcspn(at, ",")};
+        if (str_equal(name, STR("int8")))
+            out->dot_int8 = best.dot_int8;
+        else if (str_equal(name, STR("subgroups")))
+            out->subgroup = best.subgroup;
+        else if (str_equal(name, STR("f16")))
+            out->f16 = best.f16;
+        else if (!str_equal(name, STR("f32")))
+            return error_set(err, INGLE_ERR_USAGE, "GPU kernels: \"%.*s\" is none of int8, subgroups, f16, f32",
+                             STR_ARG(name));
+        at += name.n + (at[name.n] == ',');
+    }
+    return INGLE_OK;
+}
+
+static gpu_options options_of(const cpu_options *o, const gpu_modes *modes)
+{
+    return (gpu_options){o->n_ctx, o->n_batch, o->k_format, o->v_format, modes};
+}
+
+static bool same_modes(const gpu_modes *a, const gpu_modes *b)
+{
+    return a->subgroup == b->subgroup && a->f16 == b->f16 && a->dot_int8 == b->dot_int8;
+}
+
+static bool same_options(const gpu_options *a, const gpu_options *b)
+{
+    return a->n_ctx == b->n_ctx && a->n_batch == b->n_batch && a->k_format == b->k_format && a->v_format == b->v_format &&
+           same_modes(a->modes, b->modes);
+}
+
+/* ---- opening ---------------------------------------------------------------------------------- */
+
+/* Puts what the model has on a device into m->gpu_data; takes the player. */
+static ingle_status open_model_gpu(ingle_model *m, const gpu_player *player, bool streamed, ingle_error *err)
+{
+    model_gpu *mg = mem_zero(&m->allocator, 1, sizeof *mg);
+    if (!mg) {
+        player->close(player->user);
+        return error_memory(err, sizeof *mg, "a GPU backend");
+    }
+    mg->allocator = m->allocator;
+    const ingle_status status = gpu_shared_open(&mg->shared, &m->graph, player, streamed, &m->allocator, err);
+    if (status != INGLE_OK) {
+        mem_free(&m->allocator, mg);
+        return status;
+    }
+    m->gpu_data = mg;
+    m->gpu_free = free_model_gpu;
+    return INGLE_OK;
+}
+
+/* A device that failed is of use to nobody: once its sessions are closed, another may be opened. */
+static void drop_unused(ingle_model *m, bool failed)
+{
+    const model_gpu *mg = m->gpu_data;
+    if (!mg || m->on_gpu || gpu_shared_sessions(mg->shared) > 0 || !(failed || gpu_shared_broken(mg->shared)))
+        return;
+    free_model_gpu(m->gpu_data);
+    m->gpu_data = NULL;
+}
+
+static ingle_status attach(ingle_session *s, ingle_model *m, const cpu_options *o, const char *modes, ingle_error *err)
+{
+    ingle_status status = INGLE_OK;
+    gpu_player player;
+    gpu_modes chosen;
+    drop_unused(m, false);
+    if (!m->gpu_data) {
+        status = gpu_host_open(&player, &m->allocator, err);
+        if (status == INGLE_OK)
+            status = open_model_gpu(m, &player, false, err);
+    }
+    model_gpu *mg = m->gpu_data;
+    if (status == INGLE_OK)
+        status = gpu_modes_of(modes, gpu_shared_limits(mg->shared), &chosen, err);
+    if (status != INGLE_OK)
+        return status;
+    const gpu_options opt = options_of(o, &chosen);
+    gpu *first = mg->first;
+    mg->first = NULL;
+    if (first && same_options(&mg->options, &opt)) {
+        s->gpu = first;
+        return INGLE_OK;
+    }
+    gpu_close(first);
+    return gpu_open(&s->gpu, mg->shared, &opt, &m->allocator, err);
+}
+
+ingle_status session_open_gpu(ingle_session *s, const cpu_options *o, const char *modes, ingle_error *err)
+{
+    ingle_model *m = (ingle_model *)(uintptr_t)s->model;
+    while (atomic_flag_test_and_set(&m->backend_lock))
+        host_relax();
+    const ingle_status status = attach(s, m, o, modes, err);
+    if (status != INGLE_OK)
+        drop_unused(m, true);
+    atomic_flag_clear(&m->backend_lock);
+    if (status == INGLE_OK)
+        snprintf(s->backend, sizeof s->backend, "%s", gpu_name(s->gpu));
+    return status;
+}
+
+/* ---- loading ---------------------------------------------------------------------------------- */
+
+/* What a loader's sink knows. */
+typedef struct {
+    ingle_allocator allocator;
+    gpu_player player; // until the header is there; close NULL: taken
+    ingle_session_options opt;
+    gpu_modes modes;
+    gpu_shared *shared; // the model's
+} load;
+
+/* The graph is known: buffers, and a session whose kernels are compiled while the weights come. */
+static ingle_status load_header(void *user, ingle_model *m, ingle_error *err)
+{
+    load *l = user;
+    cpu_options o;
+    ingle_status status = session_resolve(m, &l->opt, &o, err);
+    if (status != INGLE_OK)
+        return status;
+    const gpu_player player = l->player;
+    l->player = (gpu_player){0};
+    status = open_model_gpu(m, &player, true, err);
+    if (status != INGLE_OK)
+        return status;
+    model_gpu *mg = m->gpu_data;
+    mg->modes = l->modes;
+    mg->options = options_of(&o, &mg->modes);
+    l->shared = mg->shared;
+    return gpu_open(&mg->first, mg->shared, &mg->options, &m->allocator, err);
+}
+
+static ingle_status load_data(void *user, const gguf_tensor *t, const uint8_t *bytes, size_t n, ingle_error *err)
+{
+    return gpu_shared_feed(((load *)user)->shared, t->name, bytes, n, err);
+}
+
+static ingle_status load_end(void *user, ingle_model *m, ingle_error *err)
+{
+    (void)m;
+    return gpu_shared_end(((load *)user)->shared, err);
+}
+
+static void load_close(void *user)
+{
+    load *l = user;
+    const ingle_allocator a = l->allocator;
+    if (l->player.close)
+        l->player.close(l->player.user);
+    mem_free(&a, l);
+}
+
+ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, const ingle_session_options *opt,
+                             ingle_error *err)
+{
+    const ingle_session_options zero = {0};
+    const ingle_model *m = loader_model(loader);
+    if (!m) {
+        player->close(player->user);
+        return error_set(err, INGLE_ERR_USAGE, "the model was taken already");
+    }
+    load *l = mem_zero(&m->allocator, 1, sizeof *l);
+    if (!l) {
+        player->close(player->user);
+        return error_memory(err, sizeof *l, "a loader");
+    }
+    *l = (load){.allocator = m->allocator, .player = *player, .opt = opt ? *opt : zero};
+    const ingle_status status = gpu_modes_of(l->opt.gpu, &player->limits, &l->modes, err);
+    l->opt.gpu = l->opt.cpu = NULL; // the caller's texts
+    if (status != INGLE_OK) {
+        load_close(l);
+        return status;
+    }
+    return loader_use(loader, &(loader_sink){l, load_header, load_data, load_end, load_close}, err);
+}
+
+ingle_status ingle_loader_use_gpu(ingle_loader *loader, const ingle_session_options *opt, ingle_error *err)
+{
+    gpu_player player;
+    error_clear(err);
+    const ingle_status status = gpu_host_open(&player, NULL, err);
+    return status == INGLE_OK ? session_load_on(loader, &player, opt, err) : status;
+}
