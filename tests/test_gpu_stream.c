@@ -595,7 +595,7 @@ static void compute(ingle_session *s, int n)
 {
     const int32_t ids[] = {5, 6, 7};
     ingle_error e = {0};
-    for (int i = 0; i < n; i++)
+    for (int i = 0; s && i < n; i++)
         CHECK_MSG(ingle_session_append(s, ids, 3, &e) == INGLE_OK && ingle_session_append(s, ids, 1, &e) == INGLE_OK &&
                       ingle_session_logits(s),
                   "%s", e.text);

@@ -158,6 +158,13 @@ export class Engine {
     return JSON.parse(this.text('wasm_session_memory', model, o.contextSize, 0, o.threads, kv, kv)) as MemoryNeed
   }
 
+  /** Has a loader's weights go to the GPU, for a session with these options. */
+  useGpu(loader: number, o: SessionOptions): void {
+    const kv = KV_NUMBERS[o.kvType]
+    this.withText(`${o.kernels ?? ''}\0`, kernels =>
+      this.run('wasm_loader_use_gpu', loader, o.contextSize, 0, kv, kv, o.kernels ? kernels : 0))
+  }
+
   openSession(model: number, o: SessionOptions): number {
     const kv = KV_NUMBERS[o.kvType]
     return this.withText(`${o.kernels ?? ''}\0`, kernels =>

@@ -98,6 +98,13 @@ export class Gpu {
     return this.#player?.settled() ?? Promise.resolve()
   }
 
+  /** Resolves when the GPU has taken what was written to it: until then the browser keeps copies. */
+  async caughtUp(): Promise<void> {
+    const queue = this.#opened?.device.queue
+    queue?.submit([])
+    await queue?.onSubmittedWorkDone().catch(() => {}) // a lost device is heard of by the next call
+  }
+
   close(): void {
     this.#player?.close()
     this.#player = undefined

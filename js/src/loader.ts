@@ -1,12 +1,14 @@
 // Feeds a source to the core, chunk by chunk, and says how far it is.
 import { IngleError } from './errors.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, SessionOptions } from './engine.ts'
 import type { ByteStream } from './host.ts'
 import { refuseTooLarge } from './limits.ts'
 import type { Progress } from './types.ts'
 
 /** Bytes handed to the core at a time. */
 const FEED = 1 << 20
+/** Bytes that the GPU may be behind: copies of them are kept by the browser. */
+const BEHIND = 16 << 20
 /** Progress is told this often. */
 const TELL_MS = 100
 
@@ -33,9 +35,11 @@ class Teller {
   }
 }
 
-/** Reads bytes to their end into a model; returns its handle. */
+/** Reads bytes to their end into a model; returns its handle. gpu: weights go to the GPU as they come, for a session
+ * with these options. */
 export async function loadModel(
   engine: Engine, bytes: ByteStream & { sha256?: string }, tell: (progress: Progress) => void,
+  gpu?: SessionOptions,
 ): Promise<{ model: number, tell: (phase: Progress['phase']) => void }> {
   const loader = engine.get('wasm_loader_open')
   const buffer = engine.alloc(FEED)
@@ -43,8 +47,9 @@ export async function loadModel(
   const teller = new Teller(bytes.total, tell)
   const phase = bytes.remote ? 'download' : 'load'
   let loaded = 0
+  let ahead = 0
 
-  function feed(chunk: Uint8Array): void {
+  async function feed(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.length; at += FEED) {
       const piece = chunk.subarray(at, at + FEED)
       new Uint8Array(engine.core.memory.buffer, buffer, piece.length).set(piece)
@@ -53,17 +58,25 @@ export async function loadModel(
       engine.run('wasm_loader_feed', loader, buffer, piece.length)
       const whole = engine.call('wasm_loader_total', loader)
       if (!teller.total && whole > 0) {
-        refuseTooLarge(whole)
+        if (!gpu)
+          refuseTooLarge(whole)
         teller.total = whole
       }
       loaded += piece.length
+      ahead += gpu ? piece.length : 0
+      if (ahead >= BEHIND) {
+        await engine.core.gpu.caughtUp()
+        ahead = 0
+      }
     }
   }
 
   try {
+    if (gpu)
+      engine.useGpu(loader, gpu)
     teller.say(phase, 0, true)
     for (let chunk = await bytes.next(); chunk; chunk = await bytes.next()) {
-      feed(chunk)
+      await feed(chunk)
       teller.say(phase, loaded)
     }
     teller.total ||= loaded

@@ -27,6 +27,9 @@ interface Loaded {
 
 class Stopped extends Error {}
 
+/** What the GPU can fail with where the CPU may do. */
+const GPU_FAILURES = ['ERR_DEVICE', 'ERR_DEVICE_LOST', 'ERR_MEMORY', 'ERR_UNSUPPORTED']
+
 class Server {
   readonly #host: WorkerHost
   readonly #cancelled = new Set<number>()
@@ -145,7 +148,7 @@ class Server {
     const choice = chooseBuild(host, request.build, request.threads)
     const starting = startCore(host, choice, line => host.post({ warning: line }))
     starting.catch(() => {}) // heard of below; the source's own failure may come first
-    const bytes = await openBytes(source, host, () => this.#pull(id))
+    let bytes = await openBytes(source, host, () => this.#pull(id))
     try {
       refuseTooLarge(bytes.total)
       const core = await starting
@@ -154,25 +157,35 @@ class Server {
       let whyNot = await this.#openGpu(core, request)
       // More workers than processors would only wait for one another, at every step of a token.
       const most = Math.min(request.threads || host.threads, host.processors) - 1
-      let holding = pool.hold(whyNot ? most : 0)
-      holding.catch(() => {}) // awaited below; a damaged file may be told of first
-      const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress }))
-      tell('compile')
-      const info = engine.modelInfo(model)
-      const open = async () => {
-        const workers = await holding
-        const threads = workers + 1
-        engine.call('wasm_set_cores', threads)
-        const options = { contextSize: request.contextSize, kvType: request.kvType, threads, kernels: request.kernels }
-        return { options, session: { handle: engine.openSession(model, options), workers } }
-      }
-      const { options, session } = await open().catch(error => {
-        if (whyNot || request.backend === 'gpu')
+      const bring = async () => {
+        const holding = pool.hold(whyNot ? most : 0)
+        holding.catch(() => {}) // awaited below; a damaged file may be told of first
+        const { contextSize, kvType, kernels } = request
+        const options = { contextSize, kvType, kernels, threads: 1 }
+        const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress }), whyNot ? undefined : options)
+        try {
+          tell('compile')
+          const workers = await holding
+          options.threads = workers + 1
+          engine.call('wasm_set_cores', options.threads)
+          const session = { handle: engine.openSession(model, options), workers }
+          return { model, info: engine.modelInfo(model), options, session, tell }
+        } catch (error) {
+          engine.call('wasm_model_close', model)
           throw error
+        }
+      }
+      const { model, info, options, session, tell } = await bring().catch(async error => {
+        if (whyNot || request.backend === 'gpu' || !GPU_FAILURES.includes((error as IngleError).code))
+          throw error
+        if (source.kind === 'pull') // what has gone to the GPU cannot be had again
+          throw new IngleError(error.code, `${error.message}; the source can be read only once, so the CPU cannot take over: backend 'cpu' loads it there`, { cause: error })
         core.gpu.close()
         whyNot = String((error as Error).message)
-        holding = pool.hold(most)
-        return open()
+        bytes.cancel()
+        bytes = await openBytes(source, host, () => this.#pull(id))
+        refuseTooLarge(bytes.total)
+        return bring()
       })
       this.#loaded = { engine, model, info, options, gpu: !whyNot, whyNot, pool, sessions: new Map([[0, session]]) }
       tell('ready')

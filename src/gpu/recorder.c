@@ -357,23 +357,23 @@ void recorder_copy(recorder *r, gpu_slice from, gpu_slice to)
 
 uint32_t recorder_read(recorder *r, gpu_slice from, void *to)
 {
-    if (working(r)) {
-        add_command(r, TAPE_READ);
-        tape_add(&r->tape, from.buffer);
-        tape_add64(&r->tape, from.offset);
-        tape_add_address(&r->tape, to);
-        tape_add(&r->tape, (uint32_t)from.bytes);
-        tape_add(&r->tape, r->n_tickets);
-    }
+    if (!working(r))
+        return 0;
+    add_command(r, TAPE_READ);
+    tape_add(&r->tape, from.buffer);
+    tape_add64(&r->tape, from.offset);
+    tape_add_address(&r->tape, to);
+    tape_add(&r->tape, (uint32_t)from.bytes);
+    tape_add(&r->tape, r->n_tickets);
     return r->n_tickets++;
 }
 
 static uint32_t ask(recorder *r, tape_command command)
 {
-    if (working(r)) {
-        add_command(r, command);
-        tape_add(&r->tape, r->n_tickets);
-    }
+    if (!working(r))
+        return 0;
+    add_command(r, command);
+    tape_add(&r->tape, r->n_tickets);
     return r->n_tickets++;
 }
 

@@ -43,6 +43,10 @@
  *   wasm_workers_stop()   when no session is open; the workers' stacks are not given back
  * models
  *   wasm_loader_open() -> loader
+ *   wasm_loader_use_gpu(loader, n_ctx, n_batch, kv_k, kv_v, gpu) -> status   before the first bytes, if JavaScript
+ *       has opened a GPU: weights go there as they come, and the kernels of a session that is opened with these
+ *       arguments are compiled meanwhile. All sessions of the model run there. A failure later means that
+ *       the source must be read again for the CPU. The GPU may be behind: let it catch up now and then
  *   wasm_loader_feed(loader, bytes, n) -> status      chunks in order; the bytes are copied
  *   wasm_loader_total(loader) -> bytes of the file as a float; 0 until the header is complete
  *   wasm_loader_take(loader) -> model                 then close the loader
@@ -272,6 +276,14 @@ ingle_loader *EXPORT(wasm_loader_open)(void)
     ingle_loader *loader;
     ingle_loader_open(&loader, &opt, &reply.error);
     return loader;
+}
+
+int EXPORT(wasm_loader_use_gpu)(ingle_loader *loader, uint32_t n_ctx, uint32_t n_batch, uint32_t kv_k, uint32_t kv_v,
+                                const char *gpu)
+{
+    const ingle_session_options opt = {
+        .n_ctx = n_ctx, .n_batch = n_batch, .kv_k = (ingle_kv_type)kv_k, .kv_v = (ingle_kv_type)kv_v, .gpu = gpu};
+    return ingle_loader_use_gpu(loader, &opt, &reply.error);
 }
 
 int EXPORT(wasm_loader_feed)(ingle_loader *loader, const void *bytes, size_t n)
