@@ -82,6 +82,8 @@ export async function loadModel(
     teller.total ||= loaded
     if (hash)
       verify(engine, hash, bytes.sha256!)
+    if (gpu)
+      await engine.core.gpu.caughtUp() // what went wrong so far is told now
     const model = engine.get('wasm_loader_take', loader)
     return { model, tell: later => teller.say(later, loaded, true) }
   } finally {
