@@ -125,7 +125,8 @@ ingle_status gpu_open(gpu **out, const graph *gr, const gpu_options *opt, const 
         player->close(player->user);
         return error_memory(err, sizeof *g, "a GPU backend");
     }
-    g->allocator = *a;
+    if (a)
+        g->allocator = *a;
     g->graph = gr;
     g->opt = *opt;
     g->player = *player;
