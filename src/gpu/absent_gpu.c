@@ -52,6 +52,12 @@ void gpu_close(gpu *g)
     (void)g;
 }
 
+const char *gpu_notes(const gpu *g)
+{
+    (void)g;
+    return "";
+}
+
 const char *gpu_name(const gpu *g)
 {
     (void)g;

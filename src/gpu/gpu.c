@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "gpu/gpu_impl.h"
 #include "gpu/op_norm.h"
+#include "gpu/selftest.h"
 
 /* ---- opening ---------------------------------------------------------------------------------- */
 
@@ -57,6 +58,23 @@ uint32_t gpu_bucket(const gpu *g, uint64_t n_positions)
     return i;
 }
 
+/* Partial results of attention: of the widest pass that goes the way of single tokens, at any length of
+ * context. */
+static void open_partials(gpu *g)
+{
+    const graph_sizes *s = &g->graph->sizes;
+    recorder *r = &g->r;
+    uint64_t partials = 0;
+    for (uint32_t n = 1; n <= ATTEND_FEW && n <= g->opt.n_batch; n++)
+        for (uint64_t most = GPU_BUCKET_FIRST; most < 2 * (uint64_t)g->opt.n_ctx; most *= 2) {
+            const attend_op op = {
+                .kv = g->kv, .n_heads = s->n_heads, .n_tokens = n, .max_positions = gpu_bucket_positions(g, most)};
+            const uint64_t bytes = attend_partial_bytes(r, &op);
+            partials = bytes > partials ? bytes : partials;
+        }
+    g->partials = recorder_buffer(r, partials, "partials");
+}
+
 static void open_buffers(gpu *g)
 {
     const graph_sizes *s = &g->graph->sizes;
@@ -73,16 +91,7 @@ static void open_buffers(gpu *g)
         g->k_cache[i] = recorder_buffer(r, kv_k_bytes(&g->kv), "k cache");
         g->v_cache[i] = recorder_buffer(r, kv_v_bytes(&g->kv), "v cache");
     }
-    // partial results of the widest pass that goes the way of single tokens, at any length of context
-    uint64_t partials = 0;
-    for (uint32_t n = 1; n <= ATTEND_FEW && n <= g->opt.n_batch; n++)
-        for (uint64_t most = GPU_BUCKET_FIRST; most < 2 * (uint64_t)g->opt.n_ctx; most *= 2) {
-            const attend_op op = {
-                .kv = g->kv, .n_heads = s->n_heads, .n_tokens = n, .max_positions = gpu_bucket_positions(g, most)};
-            const uint64_t bytes = attend_partial_bytes(r, &op);
-            partials = bytes > partials ? bytes : partials;
-        }
-    g->partials = recorder_buffer(r, partials, "partials");
+    open_partials(g);
     const uint64_t widest = (g->graph->in_width + 31) / 32 * 32;
     g->normed = recorder_buffer(r, rows * widest * sizeof(float), "normed");
     g->rounded = recorder_buffer(r, gpu_rounded_bytes(widest, rows), "rounded");
@@ -94,6 +103,7 @@ static ingle_status record_sections(gpu *g, ingle_error *err)
     uint32_t n = 1;
     while (n < 32 && (uint64_t)GPU_BUCKET_FIRST << (n - 1) < g->opt.n_ctx)
         n++;
+    mem_free(&g->allocator, g->buckets);
     g->buckets = mem_alloc(&g->allocator, n * sizeof *g->buckets);
     if (!g->buckets)
         return error_memory(err, n * sizeof *g->buckets, "sections");
@@ -114,6 +124,18 @@ static ingle_status record_sections(gpu *g, ingle_error *err)
         gpu_record_many(g, rows, g->opt.n_ctx);
     recorder_section_end(&g->r);
     return INGLE_OK;
+}
+
+/* Asks for all kernels, and those of the self-test. */
+static ingle_status prepare(gpu *g, ingle_error *err)
+{
+    ingle_status status = record_sections(g, err);
+    if (status == INGLE_OK && !g->opt.unchecked)
+        status = selftest_open(&g->selftest, g, err);
+    if (status != INGLE_OK)
+        return status;
+    g->ready = recorder_ready(&g->r);
+    return recorder_play(&g->r, err);
 }
 
 ingle_status gpu_open(gpu **out, const graph *gr, const gpu_options *opt, const gpu_player *player,
@@ -144,11 +166,7 @@ ingle_status gpu_open(gpu **out, const graph *gr, const gpu_options *opt, const 
     if (status == INGLE_OK)
         status = gpu_lower(g, err);
     if (status == INGLE_OK)
-        status = record_sections(g, err);
-    if (status == INGLE_OK) {
-        g->ready = recorder_ready(&g->r);
-        status = recorder_play(&g->r, err);
-    }
+        status = prepare(g, err);
     if (status == INGLE_OK)
         *out = g;
     else
@@ -163,6 +181,7 @@ void gpu_close(gpu *g)
     const ingle_allocator a = g->allocator;
     for (size_t i = 0; i < g->n_weights; i++)
         mem_free(&a, g->weights[i].m.parts);
+    selftest_close(g->selftest, g);
     g->player.close(g->player.user); // and with it every buffer
     op_sample_close(&g->sample, &g->r);
     recorder_free(&g->r);
@@ -211,13 +230,55 @@ const char *gpu_name(const gpu *g)
     return g->name;
 }
 
+const char *gpu_notes(const gpu *g)
+{
+    return g->notes;
+}
+
+/* Gives up the most able mode. What it cannot do is noted; ERR_DEVICE if there is nothing to give up. */
+static ingle_status demote(gpu *g, ingle_error *err)
+{
+    const bool subgroups = g->modes.subgroup != 0;
+    if (!subgroups && !g->modes.dot_int8)
+        return INGLE_ERR_DEVICE;
+    const size_t n = strlen(g->notes);
+    snprintf(g->notes + n, sizeof g->notes - n, "%s%s off: %s", n ? "\n" : "", subgroups ? "subgroups" : "int8",
+             err->text);
+    if (subgroups)
+        g->modes.subgroup = 0;
+    else
+        g->modes.dot_int8 = false;
+    g->r.error = (ingle_error){0};
+    g->r.modes = g->modes;
+    name_backend(g);
+    selftest_close(g->selftest, g);
+    g->selftest = NULL;
+    g->is_compiled = false;
+    recorder_drop(&g->r, &g->partials);
+    open_partials(g);
+    gpu_fuse(g);
+    const ingle_status status = gpu_reopen_bursts(g, err);
+    return status == INGLE_OK ? prepare(g, err) : status;
+}
+
 ingle_status gpu_ready(gpu *g, ingle_error *err)
 {
-    if (g->is_ready)
-        return INGLE_OK;
-    const ingle_status status = recorder_wait(&g->r, g->ready, NULL, err);
-    g->is_ready = status == INGLE_OK;
-    return status;
+    ingle_error own = {0};
+    err = err ? err : &own;
+    while (!g->is_ready) {
+        ingle_status status = g->is_compiled ? INGLE_OK : recorder_wait(&g->r, g->ready, NULL, err);
+        g->is_compiled = status == INGLE_OK;
+        if (status == INGLE_OK && g->selftest)
+            status = selftest_check(g->selftest, g, err);
+        if (status == INGLE_ERR_DEVICE && g->selftest && demote(g, err) == INGLE_OK)
+            continue;
+        if (status != INGLE_OK)
+            return status;
+        selftest_close(g->selftest, g);
+        g->selftest = NULL;
+        g->is_ready = true;
+    }
+    return error_clear(err);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------- */
@@ -238,7 +299,7 @@ static ingle_status prepare_pass(gpu *g, uint32_t n, size_t n_positions, ingle_e
     recorder_section_end(&g->r);
     if (g->r.n_kernels > before) {
         g->ready = recorder_ready(&g->r);
-        g->is_ready = false;
+        g->is_compiled = g->is_ready = false;
     }
     const ingle_status status = recorder_play(&g->r, err);
     return status == INGLE_OK ? gpu_ready(g, err) : status;

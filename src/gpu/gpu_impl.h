@@ -40,6 +40,8 @@ typedef struct {
     uint32_t ring[GPU_RING];
 } gpu_burst;
 
+typedef struct gpu_selftest gpu_selftest; // selftest.h
+
 struct gpu {
     ingle_allocator allocator;
     const graph *graph;
@@ -48,6 +50,8 @@ struct gpu {
     gpu_player player;
     recorder r;
     char name[192];
+    char notes[512];        // a line for each mode that was given up
+    gpu_selftest *selftest; // NULL once it has passed
 
     gpu_step *steps; // [n_steps]; the last is the head
     size_t n_steps;
@@ -69,7 +73,7 @@ struct gpu {
     uint32_t head_section; // logits of `hidden`
     uint32_t pass_section; // the last pass of many tokens
     uint32_t ready;        // ticket
-    bool is_ready;
+    bool is_compiled, is_ready;
 
     op_sample sample;
     bool can_sample;
@@ -89,6 +93,8 @@ struct gpu {
     uint32_t host_state[4]; // what the last run wrote
 };
 
+/* Which steps are one dispatch: that depends on the modes. */
+void gpu_fuse(gpu *g);
 /* Graph to steps; matrices, vectors, tables to the device. */
 ingle_status gpu_lower(gpu *g, ingle_error *err);
 
@@ -102,6 +108,8 @@ uint32_t gpu_bucket(const gpu *g, uint64_t n_positions);
 /* burst.c: buffers and kernels; sections, once the buckets are known. */
 ingle_status gpu_open_bursts(gpu *g, ingle_error *err);
 ingle_status gpu_record_bursts(gpu *g, ingle_error *err);
+/* The sampler's kernels anew, in the modes of the moment. */
+ingle_status gpu_reopen_bursts(gpu *g, ingle_error *err);
 /* Waits for what is queued, and forgets it. INGLE_WAIT. */
 ingle_status gpu_drain(gpu *g, ingle_error *err);
 

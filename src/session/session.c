@@ -52,7 +52,7 @@ static bool wants_gpu(const ingle_session_options *opt)
 
 static ingle_status gpu_memory(const ingle_model *m, const cpu_options *o, ingle_memory *out, ingle_error *err)
 {
-    const gpu_options opt = {o->n_ctx, o->n_batch, o->k_format, o->v_format, NULL};
+    const gpu_options opt = {o->n_ctx, o->n_batch, o->k_format, o->v_format, NULL, false};
     gpu_needs needs;
     const ingle_status status = gpu_plan(&m->graph, &opt, &needs, err);
     if (status == INGLE_OK)
@@ -144,7 +144,7 @@ static ingle_status open_gpu(ingle_session *s, const cpu_options *o, const char 
         player.close(player.user);
         return status;
     }
-    const gpu_options opt = {o->n_ctx, o->n_batch, o->k_format, o->v_format, &chosen};
+    const gpu_options opt = {o->n_ctx, o->n_batch, o->k_format, o->v_format, &chosen, false};
     status = gpu_open(&s->gpu, &m->graph, &opt, &player, &m->allocator, err);
     if (status == INGLE_OK)
         snprintf(s->backend, sizeof s->backend, "%s", gpu_name(s->gpu));
@@ -348,7 +348,7 @@ uint32_t ingle_session_context(const ingle_session *s)
 
 const char *ingle_session_backend(const ingle_session *s)
 {
-    return s->backend;
+    return s->gpu ? gpu_name(s->gpu) : s->backend; // a GPU's may change until it is ready
 }
 
 ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_error *err)
