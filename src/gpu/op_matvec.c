@@ -1,5 +1,7 @@
 #include "gpu/op_matvec.h"
 
+enum { MOST_LOADS = 32 }; // that a thread has on their way
+
 /* Int8 activations where the format has integers; 36 bytes a block of 32, floats 128. */
 static bool multiplies_int8(const recorder *r, const gpu_planes *p)
 {
@@ -17,6 +19,12 @@ static bool fits(const recorder *r, const gpu_matrix_part *w, const matvec_shape
     return staged + reduction_bytes(r, s) <= r->player->limits.max_workgroup_memory;
 }
 
+/* Loads of up to 16 bytes that a block takes: docs/gpu.md, "How weights lie". */
+static uint32_t loads_a_block(const gpu_planes *p)
+{
+    return (uint32_t)((p->plane[0].pair_bytes / 2 / p->n_blocks + 15) / 16) + p->n_planes - 1;
+}
+
 matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, matvec_epilogue epilogue)
 {
     const uint32_t n_blocks = w->planes.n_blocks;
@@ -31,6 +39,9 @@ matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, mat
         s.per_row /= 2;
     const uint32_t a_thread = (n_blocks + s.per_row - 1) / s.per_row;
     s.ahead = a_thread < s.ahead ? a_thread : s.ahead;
+    // what is on its way waits in registers: F32 has 8 loads a block where Q4_0 has 2
+    while (s.ahead > 1 && s.rows * s.ahead * loads_a_block(&w->planes) > MOST_LOADS)
+        s.ahead--;
     return s;
 }
 
