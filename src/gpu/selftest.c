@@ -127,7 +127,7 @@ static double rms_factor(const float *x)
     double squares = 0;
     for (uint32_t i = 0; i < COLS; i++)
         squares += (double)x[i] * (double)x[i];
-    return 1 / sqrt(squares / COLS + (double)EPS);
+    return 1 / sqrt(squares / (double)COLS + (double)EPS);
 }
 
 /* ---- matrices --------------------------------------------------------------------------------- */
@@ -232,12 +232,12 @@ static void test_norm(gpu_selftest *t, graph_norm_kind kind)
         const float *x = t->activations + token * COLS;
         double mean = 0, squares = 0, most = 0;
         for (uint32_t i = 0; i < COLS; i++) {
-            mean += kind == GRAPH_NORM_LAYER ? (double)x[i] / COLS : 0;
+            mean += kind == GRAPH_NORM_LAYER ? (double)x[i] / (double)COLS : 0;
             most = fmax(most, fabs((double)x[i]));
         }
         for (uint32_t i = 0; i < COLS; i++)
             squares += ((double)x[i] - mean) * ((double)x[i] - mean);
-        const double factor = 1 / sqrt(squares / COLS + (double)EPS);
+        const double factor = 1 / sqrt(squares / (double)COLS + (double)EPS);
         for (uint32_t i = 0; i < COLS; i++) {
             k->want[token * COLS + i] = (float)(((double)x[i] - mean) * factor * (double)gain_of(i));
             k->limit[token * COLS + i] = (float)(most * factor * (double)gain_of(i) * (COLS + 64) * 0x1p-24);
