@@ -232,7 +232,7 @@ export class Player {
     const { queue } = this.#device
     const { buffer } = this.#memory
     if (buffer instanceof ArrayBuffer)
-      return queue.writeBuffer(to, offset, buffer, address, bytes)
+      return queue.writeBuffer(to, offset, new Uint8Array(buffer, address, bytes))
     this.#piece ??= new Uint8Array(WRITE_PIECE)
     for (let done = 0; done < bytes; done += WRITE_PIECE) {
       const n = Math.min(WRITE_PIECE, bytes - done)
