@@ -22,7 +22,6 @@ const READY = 11
 const STAMP = 12
 const SUBMIT = 13
 
-
 /** Bytes that go from shared memory at a time: as a copy, since not every WebGPU takes it as it is. */
 const WRITE_PIECE = 1 << 20
 
