@@ -361,7 +361,7 @@ static void every_format(void)
     for (size_t i = 0; i < N_FORMATS; i++)
         for (int int8 = 0; int8 <= has_integers(formats[i]); int8++) {
             const product p = {.format = formats[i], .rows = 70, .cols = 512, .n_tokens = 37, .int8 = int8,
-                               .shape = {64, 2}};
+                               .shape = {64, 2, i % 2}};
             try(&d, &p, &seed);
         }
     close_device(&d);
@@ -370,8 +370,9 @@ static void every_format(void)
 /* Every tile, and every epilogue with and without a bias, minima, and spare columns in out. */
 static void every_tile(void)
 {
-    static const matmul_shape shapes[] = {{32, 1}, {32, 2}, {32, 4}, {64, 1},  {64, 2}, {64, 4},
-                                          {128, 1}, {128, 2}, {32, 0}, {64, 0}, {128, 0}, {64, 0}};
+    static const matmul_shape shapes[] = {{32, 1, false},  {32, 2, true},  {32, 4, false}, {64, 1, true},
+                                          {64, 2, false},  {64, 4, true},  {128, 1, true}, {128, 2, false},
+                                          {32, 0, false},  {64, 0, false}, {128, 0, false}, {64, 0, false}};
     device d;
     uint64_t seed = 2;
     if (!open_device(&d, __func__))
@@ -380,7 +381,7 @@ static void every_tile(void)
         const bool int8 = shapes[i].blocks > 0;
         const product p = {.format = i / 4 % 2 ? QUANT_Q4_0 : QUANT_Q4_1, .rows = 130, .cols = 96, .n_tokens = 133,
                            .spare = 40, .epilogue = (graph_epilogue)(i % 4), .bias = i / 2 % 2, .int8 = int8,
-                           .wide = i % 3 == 0, .shape = {shapes[i].tokens, int8 ? shapes[i].blocks : 1}};
+                           .wide = i % 3 == 0, .shape = {shapes[i].tokens, int8 ? shapes[i].blocks : 1, shapes[i].by_bits}};
         if (matmul_shape_bytes(int8, &p.shape) <= d.player.limits.max_workgroup_memory)
             try(&d, &p, &seed);
         else
@@ -397,7 +398,7 @@ static void every_number_of_tokens(void)
         return;
     for (uint32_t n = 1; n <= 70; n++) {
         const product p = {.format = QUANT_Q4_0, .rows = 67, .cols = 96, .n_tokens = n, .int8 = n % 2,
-                           .spare = n % 3 ? 0 : 70, .shape = {32, 2}};
+                           .spare = n % 3 ? 0 : 70, .shape = {32, 2, false}};
         try(&d, &p, &seed);
     }
     close_device(&d);

@@ -345,11 +345,18 @@ ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_err
     return status;
 }
 
+ingle_status ingle_session_finish(ingle_session *s, ingle_error *err)
+{
+    const float *logits;
+    error_clear(err);
+    if (!s->fresh)
+        return error_set(err, INGLE_ERR_USAGE, "no token has been computed since the timeline was cut");
+    return session_logits(s, &logits, err);
+}
+
 const float *ingle_session_logits(const ingle_session *s)
 {
-    const float *logits = NULL;
     ingle_error ignored;
-    if (s->fresh)
-        session_logits((ingle_session *)(uintptr_t)s, &logits, &ignored);
-    return logits;
+    ingle_session *now = (ingle_session *)(uintptr_t)s; // logits are made when they are asked for
+    return ingle_session_finish(now, &ignored) == INGLE_OK ? s->logits : NULL;
 }
