@@ -316,7 +316,12 @@ typedef struct {
  * while it does. ERR_MEMORY. */
 ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_error *err);
 
-/* Logits [n_vocab] after the last token, until the next call on s; NULL on an empty timeline. */
+/* Computes what is still to be computed for the last token's logits, and waits for it: a GPU works on
+ * after append and sync have returned. ERR_USAGE on an empty timeline or after ingle_session_truncate;
+ * INGLE_WAIT where the host cannot wait (WebAssembly): call again. */
+ingle_status ingle_session_finish(ingle_session *s, ingle_error *err);
+
+/* Logits [n_vocab] after the last token, until the next call on s; NULL where ingle_session_finish fails. */
 const float *ingle_session_logits(const ingle_session *s);
 
 /* ---- sampling ----------------------------------------------------------------------------- */

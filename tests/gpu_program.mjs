@@ -8,7 +8,23 @@ const WAIT = -15
 
 /* ---- the starter's end ------------------------------------------------------------------------ */
 
-/* What programs find under `gpu_test`, beside the device's own limits: options of the next device. */
+/* The system's GPU; its devices are handed over as they are made. */
+function watched(webgpu, onDevice) {
+    return {
+        wgslLanguageFeatures: webgpu.wgslLanguageFeatures,
+        async requestAdapter(wanted) {
+            const adapter = await webgpu.requestAdapter(wanted)
+            const requestDevice = async what => {
+                const device = await adapter.requestDevice(what)
+                onDevice(device)
+                return device
+            }
+            return adapter && { info: adapter.info, limits: adapter.limits, features: adapter.features, requestDevice }
+        },
+    }
+}
+
+/* What programs ask of `gpu_test`: options of the next device. */
 function optionsOf(base, [noF16, noSubgroups, maxBuffer, maxBinding]) {
     return {
         ...base, noF16: base.noF16 || noF16 !== 0, noSubgroups: base.noSubgroups || noSubgroups !== 0,
@@ -16,9 +32,9 @@ function optionsOf(base, [noF16, noSubgroups, maxBuffer, maxBinding]) {
     }
 }
 
-async function answer(player, webgpu, options, [name, ...args]) {
+async function answer(player, gpu, options, [name, ...args]) {
     if (name === 'open')
-        await player.open(webgpu, options).catch(() => {}) // the program is told, and asks why
+        await player.open(gpu, options).catch(() => {}) // the program is told, and asks why
     let result = player.imports[name](...args) ?? 0
     while (name === 'wait' && result === WAIT) {
         await player.settled()
@@ -32,16 +48,21 @@ async function answer(player, webgpu, options, [name, ...args]) {
  * status, or to a text that says what broke. */
 export function serveProgram(port, start, Gpu, webgpu, base, print) {
     const control = new Int32Array(new SharedArrayBuffer(8)) // answered?, result
-    let player, options = { ...base, software: true }
+    let player, device, options = { ...base, software: true }
+    const gpu = watched(webgpu, made => {
+        device = made
+    })
     return new Promise(resolve => {
         port.listen(async message => {
             if (message.memory) {
                 player = new Gpu(message.memory)
             } else if (message.options) {
                 options = { ...optionsOf(base, message.options), software: true }
+            } else if (message.lose) {
+                device.destroy()
             } else if (message.call) {
                 try {
-                    control[1] = await answer(player, webgpu, options, message.call)
+                    control[1] = await answer(player, gpu, options, message.call)
                 } catch (error) {
                     resolve(`${message.call[0]}: ${error.stack ?? error}`)
                 }
@@ -70,7 +91,7 @@ function importsOf(post, control) {
     const names = ['open', 'play', 'wait', 'failure', 'close']
     return {
         gpu: Object.fromEntries(names.map(name => [name, ask(name)])),
-        gpu_test: { options: (...options) => post({ options }) },
+        gpu_test: { options: (...options) => post({ options }), lose: () => post({ lose: true }) },
         host: { now: () => performance.now() },
         math: Math,
     }

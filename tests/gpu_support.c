@@ -18,10 +18,8 @@ bool test_gpu_open(gpu_player *p, const gpu_native_options *opt, const char *tes
 #else
 bool test_gpu_open(gpu_player *p, const gpu_native_options *opt, const char *test)
 {
-    static const char packed[] = "build/gpu/node_modules/bun-webgpu-linux-x64/libwebgpu_wrapper.so";
     gpu_native_options o = opt ? *opt : (gpu_native_options){0};
-    if (!getenv("INGLE_DAWN") && test_file_exists(packed))
-        o.library = packed;
+    o.library = o.library ? o.library : test_find_dawn();
     ingle_error e = {0};
     if (gpu_native_open(p, &o, NULL, &e) == INGLE_OK)
         return true;

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "gpu/op_matmul.h"
+#include "gpu_support.h"
 #include "matmul_bench.h"
 #include "support.h"
 #include "tiny_model.h"
@@ -29,13 +30,9 @@ typedef struct {
 /* False, and the test is skipped, where there is none. */
 static bool open_device(device *d, const char *test)
 {
-    ingle_error e = {0};
     *d = (device){0};
-    const ingle_status status = gpu_native_open(&d->player, &(gpu_native_options){0}, NULL, &e);
-    if (status != INGLE_OK) {
-        printf("skipped: %s: %s\n", test, e.text);
+    if (!test_gpu_open(&d->player, NULL, test)) {
         test_skip = 1;
-        CHECK_MSG(status == INGLE_ERR_DEVICE, "%s", e.text);
         return false;
     }
     d->allocator = test_allocator(&d->memory);
@@ -87,22 +84,12 @@ static void drop(buffers *b)
         recorder_drop(&b->d->r, &b->all[--b->n]);
 }
 
-/* Compiles what the section needs, runs it and reads; false after saying what went wrong. */
+/* Runs the open section and reads. */
 static bool run_and_read(device *d, uint32_t section, gpu_slice from, void *to, size_t bytes)
 {
-    ingle_error e = {0};
-    const uint32_t ready = recorder_ready(&d->r);
-    ingle_status status = recorder_play(&d->r, &e);
-    if (status == INGLE_OK)
-        status = recorder_wait(&d->r, ready, NULL, &e);
-    recorder_run(&d->r, section, 1);
-    const uint32_t ticket = recorder_read(&d->r, gpu_part(from, 0, bytes), to);
-    if (status == INGLE_OK)
-        status = recorder_play(&d->r, &e);
-    if (status == INGLE_OK)
-        status = recorder_wait(&d->r, ticket, NULL, &e);
-    CHECK_MSG(status == INGLE_OK, "%s", e.text);
-    return status == INGLE_OK;
+    const bool ok = test_gpu_run(&d->r, section) && test_gpu_read(&d->r, from, to, bytes);
+    CHECK(ok);
+    return ok;
 }
 
 static void fill(float *x, size_t n, float limit, uint64_t *seed)
@@ -118,7 +105,7 @@ typedef struct {
     uint32_t rows, cols, n_tokens; // of the matrix, and tokens there are
     uint32_t spare;                // tokens that the grid has beyond those
     graph_epilogue epilogue;
-    bool bias, int8, wide;         // wide: rows of out are longer than needed
+    bool bias, int8, wide;         // wide: rows of out are longer than needed, at both ends where that can be
     matmul_shape shape;            // tokens 0: the usual one
     uint64_t max_binding;          // 0: the device's
 } product;
@@ -178,7 +165,7 @@ typedef struct {
     int8_t *q;               // [n_tokens][cols]
     float *d;                // [n_tokens][cols / 16]
     float *before, *after;   // [n_tokens + spare][width]
-    uint32_t width, columns; // of out; and how many of them are written
+    uint32_t width, first, columns; // of out; the first column written, and how many are
 } work;
 
 static work open_work(const product *p, uint64_t *seed)
@@ -186,6 +173,7 @@ static work open_work(const product *p, uint64_t *seed)
     const size_t n_w = (size_t)p->rows * p->cols, n_x = (size_t)p->n_tokens * p->cols;
     work k = {.p = *p, .columns = is_gate(p->epilogue) ? p->rows / 2 : p->rows};
     k.width = k.columns + (p->wide ? 3 : 0);
+    k.first = p->wide && p->epilogue == GRAPH_STORE ? 2 : 0;
     const size_t n_out = (size_t)(p->n_tokens + p->spare) * k.width;
     k.blocks = random_matrix(p, seed);
     k.w = must(n_w * sizeof *k.w);
@@ -247,7 +235,8 @@ static bool compute(device *d, work *k)
     if (ok) {
         CHECK(matmul_takes_int8(&d->r, &m) == p->int8);
         CHECK(!p->max_binding || m.n_parts > 1);
-        matmul_op op = {.label = "matmul", .w = &m, .epilogue = p->epilogue, .out_width = p->wide ? k->width : 0};
+        matmul_op op = {.label = "matmul", .w = &m, .epilogue = p->epilogue, .out_width = p->wide ? k->width : 0,
+                        .out_first = k->first};
         op.state = filled(&b, state, sizeof state);
         op.out = filled(&b, k->before, out_bytes);
         op.shape = p->shape.tokens ? &p->shape : NULL;
@@ -259,7 +248,6 @@ static bool compute(device *d, work *k)
             op.x = filled(&b, k->x, (size_t)p->n_tokens * p->cols * sizeof *k->x);
         const uint32_t section = recorder_section(&d->r);
         op_matmul(&d->r, &op, n_grid);
-        recorder_section_end(&d->r);
         ok = run_and_read(d, section, op.out, k->after, out_bytes);
         drop(&b);
     }
@@ -312,7 +300,7 @@ static sum gate_sum(const work *k, uint32_t token, uint32_t i)
 static void check_one(const work *k, uint32_t token, uint32_t column)
 {
     const product *p = &k->p;
-    const size_t at = (size_t)token * k->width + column;
+    const size_t at = (size_t)token * k->width + k->first + column;
     sum want = is_gate(p->epilogue) ? gate_sum(k, token, column) : row_sum(k, token, column);
     if (p->epilogue == GRAPH_ADD) {
         want.value += (double)k->before[at];
@@ -335,12 +323,13 @@ static void check_work(const work *k, uint64_t *seed)
         const size_t any = n == n_out ? i : i == 0 ? 0 : i == 1 ? n_out - 1 : test_random(seed) % n_out;
         check_one(k, (uint32_t)(any / k->columns), (uint32_t)(any % k->columns));
     }
-    for (uint32_t token = 0; token < p->n_tokens + p->spare; token++) {
-        const uint32_t from = token < p->n_tokens ? k->columns : 0;
-        const size_t at = (size_t)token * k->width + from;
-        CHECK_MSG(memcmp(k->before + at, k->after + at, (k->width - from) * sizeof *k->after) == 0,
-                  "token %u of %u: written beyond column %u", token, p->n_tokens, from);
-    }
+    for (uint32_t token = 0; token < p->n_tokens + p->spare; token++)
+        for (uint32_t i = 0; i < k->width; i++) {
+            const size_t at = (size_t)token * k->width + i;
+            const bool written = token < p->n_tokens && i >= k->first && i < k->first + k->columns;
+            CHECK_MSG(written || memcmp(k->before + at, k->after + at, sizeof *k->after) == 0,
+                      "[%u][%u] of %u x %u was written", token, i, p->n_tokens, k->columns);
+        }
 }
 
 static void try(device *d, const product *p, uint64_t *seed)
@@ -372,7 +361,7 @@ static void every_format(void)
     for (size_t i = 0; i < N_FORMATS; i++)
         for (int int8 = 0; int8 <= has_integers(formats[i]); int8++) {
             const product p = {.format = formats[i], .rows = 70, .cols = 512, .n_tokens = 37, .int8 = int8,
-                               .shape = {64, 2}};
+                               .shape = {64, 2, i % 2}};
             try(&d, &p, &seed);
         }
     close_device(&d);
@@ -381,8 +370,9 @@ static void every_format(void)
 /* Every tile, and every epilogue with and without a bias, minima, and spare columns in out. */
 static void every_tile(void)
 {
-    static const matmul_shape shapes[] = {{32, 1}, {32, 2}, {32, 4}, {64, 1},  {64, 2}, {64, 4},
-                                          {128, 1}, {128, 2}, {32, 0}, {64, 0}, {128, 0}, {64, 0}};
+    static const matmul_shape shapes[] = {{32, 1, false},  {32, 2, true},  {32, 4, false}, {64, 1, true},
+                                          {64, 2, false},  {64, 4, true},  {128, 1, true}, {128, 2, false},
+                                          {32, 0, false},  {64, 0, false}, {128, 0, false}, {64, 0, false}};
     device d;
     uint64_t seed = 2;
     if (!open_device(&d, __func__))
@@ -391,7 +381,7 @@ static void every_tile(void)
         const bool int8 = shapes[i].blocks > 0;
         const product p = {.format = i / 4 % 2 ? QUANT_Q4_0 : QUANT_Q4_1, .rows = 130, .cols = 96, .n_tokens = 133,
                            .spare = 40, .epilogue = (graph_epilogue)(i % 4), .bias = i / 2 % 2, .int8 = int8,
-                           .wide = i % 3 == 0, .shape = {shapes[i].tokens, int8 ? shapes[i].blocks : 1}};
+                           .wide = i % 3 == 0, .shape = {shapes[i].tokens, int8 ? shapes[i].blocks : 1, shapes[i].by_bits}};
         if (matmul_shape_bytes(int8, &p.shape) <= d.player.limits.max_workgroup_memory)
             try(&d, &p, &seed);
         else
@@ -408,7 +398,7 @@ static void every_number_of_tokens(void)
         return;
     for (uint32_t n = 1; n <= 70; n++) {
         const product p = {.format = QUANT_Q4_0, .rows = 67, .cols = 96, .n_tokens = n, .int8 = n % 2,
-                           .spare = n % 3 ? 0 : 70, .shape = {32, 2}};
+                           .spare = n % 3 ? 0 : 70, .shape = {32, 2, false}};
         try(&d, &p, &seed);
     }
     close_device(&d);
@@ -498,11 +488,10 @@ static bool run_norm(device *d, const norm *n, norm_work *k)
         op.out = filled(&b, k->out, n_out * sizeof(float));
     const uint32_t section = recorder_section(&d->r);
     op_norm(&d->r, &op, NORM_TOKENS + NORM_SPARE);
-    recorder_section_end(&d->r);
     bool ok;
     if (n->int8)
         ok = run_and_read(d, section, op.rounded.q, k->q, (size_t)NORM_TOKENS * k->stride) &&
-             run_and_read(d, section, op.rounded.d, k->d, (size_t)NORM_TOKENS * k->stride / 16 * sizeof(float));
+             test_gpu_read(&d->r, op.rounded.d, k->d, (size_t)NORM_TOKENS * k->stride / 16 * sizeof(float));
     else
         ok = run_and_read(d, section, op.out, k->out, n_out * sizeof(float));
     drop(&b);

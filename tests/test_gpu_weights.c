@@ -1,12 +1,13 @@
 /* How kernels read weights: for each format, a kernel writes out what load_block, unpack_block and
  * floats_of make of every block, and op_embed gathers rows; both are compared with what the format's own
- * reader says. Needs Dawn's library (INGLE_DAWN, else build/gpu, see make gpu-tools), else skips.
+ * reader says. Skipped without Dawn's library or an adapter for it (make gpu-tools installs both).
  *
  * All of it must be equal, not near: a scale of 11 bits times one of 6 times an integer of 7 fits f32, and
  * with a minimum there is one rounding, fused or not. The one thing left open is what a device makes of
  * numbers that f32 holds as subnormals only: it may take them for 0. */
 #include "harness.h"
 #include "gpu/op_embed.h"
+#include "gpu_support.h"
 #include "quant/quant.h"
 #include "support.h"
 
@@ -21,14 +22,8 @@ typedef struct {
 
 static bool open_device(device *d, const char *test)
 {
-    static const char packed[] = "build/gpu/node_modules/bun-webgpu-linux-x64/libwebgpu_wrapper.so";
-    const gpu_native_options o = {.library = !getenv("INGLE_DAWN") && test_file_exists(packed) ? packed : NULL};
-    ingle_error e = {0};
-    const ingle_status status = gpu_native_open(&d->player, &o, NULL, &e);
-    if (status != INGLE_OK) {
-        printf("skipped: %s: %s\n", test, e.text);
+    if (!test_gpu_open(&d->player, NULL, test)) {
         test_skip = 1;
-        CHECK_MSG(status == INGLE_ERR_DEVICE, "%s", e.text);
         return false;
     }
     recorder_init(&d->r, &d->player, &(gpu_modes){.dot_int8 = true}, NULL);
@@ -39,22 +34,6 @@ static void close_device(device *d)
 {
     recorder_free(&d->r);
     d->player.close(d->player.user);
-}
-
-/* Plays what was recorded, `to` [s.bytes] then has what s holds. */
-static void play_and_read(device *d, gpu_slice s, void *to)
-{
-    ingle_error e = {0};
-    const uint32_t ticket = recorder_read(&d->r, s, to);
-    CHECK_MSG(recorder_play(&d->r, &e) == INGLE_OK && recorder_wait(&d->r, ticket, NULL, &e) == INGLE_OK, "%s", e.text);
-}
-
-/* Kernels must be compiled before a dispatch of theirs is played. */
-static void compile(device *d)
-{
-    ingle_error e = {0};
-    const uint32_t ticket = recorder_ready(&d->r);
-    CHECK_MSG(recorder_play(&d->r, &e) == INGLE_OK && recorder_wait(&d->r, ticket, NULL, &e) == INGLE_OK, "%s", e.text);
 }
 
 /* ---- tensors ------------------------------------------------------------------------------------ */
@@ -221,12 +200,12 @@ static void check_format(device *d, uint32_t format, uint64_t rows, uint64_t col
     const uint32_t kernel = blocks_kernel(d, &part->planes);
     gpu_slice out = recorder_buffer(&d->r, n * 16 * WORDS, "blocks");
     const gpu_bind binds[] = {{"wq", part->wq}, {"wx", part->wx}, {"result", out}};
-    compile(d);
+    const uint32_t section = recorder_section(&d->r);
     recorder_dispatch(&d->r, kernel, binds, 3, (n + 63) / 64, 1, 1);
     uint32_t *result = calloc(1, (size_t)out.bytes);
     CHECK(result != NULL);
     if (result) {
-        play_and_read(d, out, result);
+        CHECK(test_gpu_run(&d->r, section) && test_gpu_read(&d->r, out, result, (size_t)out.bytes));
         check_blocks(&m, &part->planes, result);
     }
     free(result);
@@ -260,21 +239,15 @@ static void check_gather(device *d, const table *m, float scale, double toleranc
 {
     const uint64_t cols = m->tensor.cols;
     const uint32_t ids[GRID] = {0, ROWS - 1, 5, 5, ROWS, 18, 1, 2, 3}, state[4] = {100, TOKENS, 0, 0};
-    gpu_slice s[3] = {recorder_buffer(&d->r, sizeof ids, "ids"), recorder_buffer(&d->r, sizeof state, "state"),
+    gpu_slice s[3] = {test_gpu_buffer(&d->r, ids, sizeof ids, "ids"),
+                      test_gpu_buffer(&d->r, state, sizeof state, "state"),
                       recorder_buffer(&d->r, GRID * cols * 4, "out")};
-    recorder_write(&d->r, s[0], ids, sizeof ids);
-    recorder_write(&d->r, s[1], state, sizeof state);
     const embed_op op = {.label = "embed", .table = &m->matrix, .scale = scale, .state = s[1], .ids = s[0],
                          .out = s[2], .n_tokens = GRID};
     const uint32_t section = recorder_section(&d->r);
     op_embed(&d->r, &op);
-    recorder_section_end(&d->r);
-    compile(d);
-    recorder_run(&d->r, section, 1);
     float *out = calloc(1, (size_t)s[2].bytes);
-    CHECK(out != NULL);
-    if (out)
-        play_and_read(d, s[2], out);
+    CHECK(out && test_gpu_run(&d->r, section) && test_gpu_read(&d->r, s[2], out, (size_t)s[2].bytes));
     for (uint64_t i = 0; out && i < GRID * cols; i++) {
         const uint64_t t = i / cols;
         const bool written = t < TOKENS && ids[t] < ROWS;

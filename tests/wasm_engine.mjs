@@ -113,7 +113,7 @@ export class Engine {
 
     session(model, { context = 0, batch = 0, threads = 0, cpu = '' } = {}) {
         return this.lend(cpu + '\0', name =>
-            this.check(this.x.wasm_session_open(model, context, batch, threads, 0, 0, cpu ? name : 0)))
+            this.check(this.x.wasm_session_open(model, context, batch, threads, 0, 0, cpu ? name : 0, 0)))
     }
 
     tokenize(model, text, flags = 1) {

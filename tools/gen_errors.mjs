@@ -22,7 +22,7 @@ ${rows.map(r => `  '${r.name}', // ${r.text}`).join('\n')}
 ] as const
 
 /** What \`IngleError.code\` can be. */
-export type ErrorCode = Exclude<(typeof statusNames)[number], 'OK'>
+export type ErrorCode = Exclude<(typeof statusNames)[number], 'OK' | 'WAIT'>
 `
 if (!process.argv.includes('--check')) {
   writeFileSync(target, text)

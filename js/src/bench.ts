@@ -21,17 +21,36 @@ function tokens(n: number, nVocab: number): Int32Array {
   })
 }
 
+/** Milliseconds of n tokens after the first, chosen on the GPU. */
+async function measureGeneration(engine: Engine, session: number, prompt: Int32Array, n: number): Promise<number> {
+  engine.call('wasm_session_truncate', session, 0)
+  const settings = [0, ...Array<number>(9).fill(NaN), n + 1, 1] // greedy, so many tokens, end tokens forbidden
+  const generation = await engine.openGeneration(session, prompt, settings, [], [])
+  let start = 0
+  for (let i = 0; i <= n;) {
+    const step = engine.next(generation)
+    if (!step)
+      await engine.core.gpu.settled()
+    else if (i++ === 0)
+      start = performance.now()
+  }
+  const ms = performance.now() - start
+  engine.call('wasm_generation_close', generation)
+  return ms
+}
+
 /** Milliseconds of one run. */
 async function measure(engine: Engine, session: number, ids: Int32Array, oneByOne: boolean, job: Job): Promise<number> {
   engine.call('wasm_session_truncate', session, 0)
   let ms = 0
-  const append = (part: Int32Array) => engine.withIds(part, (at, n) => {
+  const append = (part: Int32Array) => engine.lendIds(part, async (at, n) => {
     const start = performance.now()
-    engine.run('wasm_session_append', session, at, n)
+    await engine.runAnswered('wasm_session_append', session, at, n)
+    await engine.runAnswered('wasm_session_finish', session)
     ms += performance.now() - start
   })
   for (let i = 0; i < ids.length; i += oneByOne ? 1 : ids.length) {
-    append(oneByOne ? ids.subarray(i, i + 1) : ids)
+    await append(oneByOne ? ids.subarray(i, i + 1) : ids)
     if (i % 16 === 0)
       await job.breathe()
     if (job.isCancelled())
@@ -52,9 +71,10 @@ function row(test: string, threads: number, rates: number[], weights: number | n
 
 export async function bench(
   engine: Engine, pool: Pool, model: number, nVocab: number, options: SessionOptions, request: BenchRequest, job: Job,
+  gpuSession?: number,
 ): Promise<BenchRow[]> {
   const rows: BenchRow[] = []
-  const longest = Math.max(1, ...request.prompt, ...request.generate)
+  const longest = Math.max(1, ...request.prompt, ...request.generate) + request.depth + 1 // a GPU draws one more
   const ids = tokens(longest, nVocab)
   for (const threads of request.threads) {
     const held = await pool.hold(threads - 1)
@@ -62,20 +82,22 @@ export async function bench(
     let session = 0
     try {
       const { weights } = engine.sessionMemory(model, o)
-      session = engine.openSession(model, o)
+      session = gpuSession ?? engine.openSession(model, o) // a GPU has one session
       const backend = engine.text('wasm_session_backend', session)
       const tests = [...request.prompt.map(n => ({ n, one: false })), ...request.generate.map(n => ({ n, one: true }))]
       for (const { n, one } of tests) {
         const rates: number[] = []
         for (let i = 0; i <= request.repetitions; i++) {
-          const ms = await measure(engine, session, ids.subarray(0, n), one, job)
+          const ms = one && backend.startsWith('gpu')
+            ? await measureGeneration(engine, session, ids.subarray(0, request.depth || 1), n)
+            : await measure(engine, session, ids.subarray(0, n), one, job)
           if (i > 0) // the first warms caches and lets the engine compile for speed
             rates.push(n / ms * 1000)
         }
         rows.push(row(`${one ? 'tg' : 'pp'}${n}`, held + 1, rates, one ? weights : null, backend))
       }
     } finally {
-      engine.call('wasm_session_close', session)
+      engine.call(gpuSession ? 'wasm_session_truncate' : 'wasm_session_close', session, 0)
       pool.release(held)
     }
   }

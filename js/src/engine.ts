@@ -1,6 +1,7 @@
 // The core's exports as typed calls: text in and out, errors as IngleError. src/wasm/exports.c says
 // what each export promises. Addresses are unsigned 32-bit numbers; 0 = none.
 import { codeOfStatus, IngleError } from './errors.ts'
+import { WAIT } from './gpu.ts'
 import type { KvType, ModelInfo } from './types.ts'
 import type { Core } from './wasm.ts'
 
@@ -10,6 +11,8 @@ export interface SessionOptions {
   contextSize: number
   kvType: KvType
   threads: number
+  /** What GPU kernels may use; absent = all there is. */
+  kernels?: string
 }
 
 export interface MemoryNeed {
@@ -49,6 +52,25 @@ export class Engine {
   /** Calls an export that gives a status or a count; negative is a failure. */
   run(name: string, ...args: number[]): number {
     const status = this.core.exports[name]!(...args)
+    if (status < 0)
+      this.#fail()
+    return status
+  }
+
+  /** The same as get or run, of an export that may say that the GPU has not answered yet: then it is called
+   * again, once that has. */
+  async answered(call: () => number): Promise<number> {
+    for (;;) {
+      const result = call()
+      if (result !== WAIT && (result !== 0 || this.call('wasm_status') !== WAIT))
+        return result
+      await this.core.gpu.settled()
+    }
+  }
+
+  /** An export that gives a status or a count, once the GPU has answered. */
+  async runAnswered(name: string, ...args: number[]): Promise<number> {
+    const status = await this.answered(() => this.core.exports[name]!(...args))
     if (status < 0)
       this.#fail()
     return status
@@ -111,6 +133,17 @@ export class Engine {
     return this.withBytes(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength), address => use(address, ids.length))
   }
 
+  /** Lends ids to the core until use is done. */
+  async lendIds<T>(ids: Int32Array, use: (address: number, n: number) => Promise<T>): Promise<T> {
+    const address = this.alloc(ids.byteLength)
+    try {
+      new Int32Array(this.core.memory.buffer, address, ids.length).set(ids)
+      return await use(address, ids.length)
+    } finally {
+      this.call('wasm_free', address)
+    }
+  }
+
   withNumbers<T>(numbers: number[], use: (address: number, n: number) => T): T {
     return this.withBytes(new Uint8Array(Float64Array.from(numbers).buffer), address => use(address, numbers.length))
   }
@@ -127,19 +160,28 @@ export class Engine {
 
   openSession(model: number, o: SessionOptions): number {
     const kv = KV_NUMBERS[o.kvType]
-    return this.get('wasm_session_open', model, o.contextSize, 0, o.threads, kv, kv, 0)
+    return this.withText(`${o.kernels ?? ''}\0`, kernels =>
+      this.get('wasm_session_open', model, o.contextSize, 0, o.threads, kv, kv, 0, o.kernels ? kernels : 0))
   }
 
-  openGeneration(session: number, ids: Int32Array, settings: number[], stops: string[], bias: number[]): number {
-    return this.withIds(ids, (at, n) =>
+  async openGeneration(session: number, ids: Int32Array, settings: number[], stops: string[], bias: number[]): Promise<number> {
+    const generation = await this.answered(() => this.withIds(ids, (at, n) =>
       this.withNumbers(settings, (settingsAt, nSettings) =>
         this.withText(stops.map(s => `${s}\0`).join(''), stopsAt =>
-          this.withNumbers(bias, (biasAt, nBias) => this.get('wasm_generation_open', session, at, n,
-            settingsAt, nSettings, stopsAt, stops.length, biasAt, nBias / 2)))))
+          this.withNumbers(bias, (biasAt, nBias) => this.core.exports.wasm_generation_open!(session, at, n,
+            settingsAt, nSettings, stopsAt, stops.length, biasAt, nBias / 2))))))
+    if (generation === 0)
+      this.#fail()
+    return generation >>> 0
   }
 
-  next(generation: number): Step {
-    const step = this.get('wasm_generation_next', generation)
+  /** The next step; undefined while the GPU has not chosen it yet. */
+  next(generation: number): Step | undefined {
+    const step = this.core.exports.wasm_generation_next!(generation) >>> 0
+    if (step === 0 && this.call('wasm_status') === WAIT)
+      return undefined
+    if (step === 0)
+      this.#fail()
     const [text, n, id, stop] = new Int32Array(this.core.memory.buffer, step, 4) as unknown as [number, number, number, number]
     return { text: n > 0 ? this.textAt(text >>> 0, n) : '', id, stop }
   }

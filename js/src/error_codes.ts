@@ -21,4 +21,4 @@ export const statusNames = [
 ] as const
 
 /** What `IngleError.code` can be. */
-export type ErrorCode = Exclude<(typeof statusNames)[number], 'OK'>
+export type ErrorCode = Exclude<(typeof statusNames)[number], 'OK' | 'WAIT'>

@@ -24,7 +24,7 @@ export interface WireError {
 
 export function codeOfStatus(status: number): ErrorCode {
   const name = statusNames[-status]
-  return name && name !== 'OK' ? name : 'ERR_INTERNAL'
+  return name && name !== 'OK' && name !== 'WAIT' ? name : 'ERR_INTERNAL'
 }
 
 export function toWire(error: unknown): WireError {

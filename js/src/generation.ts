@@ -37,7 +37,7 @@ async function prefill(engine: Engine, session: number, ids: Int32Array, job: Jo
   let most = SLICE_FIRST
   for (let done = 0; ;) {
     const start = performance.now()
-    const now = engine.withIds(ids, (at, n) => engine.run('wasm_session_prefill', session, at, n, most))
+    const now = await engine.lendIds(ids, (at, n) => engine.runAnswered('wasm_session_prefill', session, at, n, most))
     if (now >= ids.length)
       return true
     const ms = performance.now() - start
@@ -93,7 +93,7 @@ export async function generate(engine: Engine, model: number, session: number, r
   const clock = new Clock()
   if (ids.length > 0 && !await prefill(engine, session, ids, job))
     return resultOf(clock, '', [], ids.length, reused, 'cancel')
-  const generation = engine.openGeneration(session, ids, request.settings, request.stops, request.bias)
+  const generation = await engine.openGeneration(session, ids, request.settings, request.stops, request.bias)
   clock.promptEnd = performance.now()
   let text = ''
   const tokens: number[] = []
@@ -112,6 +112,14 @@ export async function generate(engine: Engine, model: number, session: number, r
   try {
     while (!stop) {
       const step = engine.next(generation)
+      if (!step) { // messages are taken meanwhile
+        flush(performance.now())
+        await engine.core.gpu.settled()
+        breathed = performance.now()
+        if (job.isCancelled())
+          stop = 'cancel'
+        continue
+      }
       stop = STOPS[step.stop]
       if (step.id >= 0)
         clock.token()

@@ -53,24 +53,35 @@ export class ObjectMaker {
       fail(error.constructor.name === 'GPUOutOfMemoryError' ? 'ERR_MEMORY' : 'ERR_DEVICE', error.message))
   }
 
-  /** Resolves when all kernels so far are compiled, and whatever was wrong so far has been told. */
-  ready(): Promise<unknown> {
-    this.#judge('validation', 'ERR_DEVICE', '', () => {}) // judged after all that was done before
-    return Promise.all([this.#compiled, this.#judged])
+  /** Resolves when all kernels of the tape and before it are compiled, and what was wrong has been told. */
+  async ready(): Promise<void> {
+    await undefined // the tape ends first
+    await Promise.all([this.#compiled, this.#judged])
+  }
+
+  /** Does something, and hears of what the device has to say against it: the first of it alone. */
+  judge<T>(filter: GPUErrorFilter, code: ErrorCode, what: string, act: () => T): T {
+    this.#device.pushErrorScope(filter)
+    try {
+      return act()
+    } finally {
+      const told = this.#device.popErrorScope().then(error => error && this.#fail(code, what + error.message), () => {})
+      this.#judged = Promise.all([this.#judged, told])
+    }
   }
 
   buffer(size: number, label: string): GPUBuffer {
     if (size > this.#most.buffer)
       throw new IngleError('ERR_MEMORY', `${label}, ${size} bytes: this GPU allows ${this.#most.buffer}`)
     const usage = STORAGE | COPY_SRC | COPY_DST
-    return this.#judge('out-of-memory', 'ERR_MEMORY', `${label}, ${size} bytes`, () => this.#device.createBuffer({ label, size, usage }))
+    return this.judge('out-of-memory', 'ERR_MEMORY', `${label}, ${size} bytes: `, () => this.#device.createBuffer({ label, size, usage }))
   }
 
   /** Bit i of writes: binding i is written. */
   kernel(code: string, n: number, writes: number, label: string): Kernel {
     const device = this.#device
     const kernel: Kernel = { label, layout: this.#layout(n, writes) }
-    const module = this.#judge('validation', 'ERR_DEVICE', label, () => device.createShaderModule({ label, code }))
+    const module = this.judge('validation', 'ERR_DEVICE', `${label}: `, () => device.createShaderModule({ label, code }))
     const layout = device.createPipelineLayout({ label, bindGroupLayouts: [kernel.layout] })
     const made = device.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: 'main' } }).then(pipeline => {
       kernel.pipeline = pipeline
@@ -84,7 +95,8 @@ export class ObjectMaker {
     if (large >= 0)
       throw new IngleError('ERR_DEVICE', `${label}: ${bindings[large]!.size} bytes in binding ${large}; this GPU allows ${this.#most.binding}`)
     const entries = bindings.map(({ buffer, offset, size }, binding) => ({ binding, resource: { buffer, offset, size } }))
-    return { buffers: bindings.map(({ number }) => number), handle: this.#device.createBindGroup({ label, layout, entries }) }
+    const handle = this.judge('validation', 'ERR_DEVICE', `${label}: `, () => this.#device.createBindGroup({ label, layout, entries }))
+    return { buffers: bindings.map(({ number }) => number), handle }
   }
 
   /** One for each number of bindings and choice of those that are written. */
@@ -97,13 +109,5 @@ export class ObjectMaker {
       this.#layouts.set(label, layout = this.#device.createBindGroupLayout({ label, entries }))
     }
     return layout
-  }
-
-  #judge<T>(filter: GPUErrorFilter, code: ErrorCode, what: string, make: () => T): T {
-    this.#device.pushErrorScope(filter)
-    const made = make()
-    const told = this.#device.popErrorScope().then(error => error && this.#fail(code, `${what}: ${error.message}`), () => {})
-    this.#judged = Promise.all([this.#judged, told])
-    return made
   }
 }

@@ -46,6 +46,8 @@ export interface WorkerHost {
   compile(file: string): Promise<WebAssembly.Module>
   startPoolWorker(): PoolPort
   openPath(path: string): Promise<ByteStream>
+  /** The platform's WebGPU, if there is one; wanted: it was asked for by name. */
+  gpu(wanted: boolean): Promise<GPU | undefined>
   /** Lets messages that wait be taken. */
   breathe(): Promise<void>
   /** May memory be shared between workers? */

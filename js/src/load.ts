@@ -50,13 +50,13 @@ function watch(source: Source, options: LoadOptions, host: Host) {
 
 export async function load(source: Source, options: LoadOptions, host: Host): Promise<Model> {
   const { signal } = options
-  if (oneOf('backend', options.backend ?? 'auto', ['auto', 'gpu', 'cpu']) === 'gpu')
-    throw new IngleError('ERR_DEVICE', 'this version has no GPU backend')
   const request = {
     op: 'load' as const,
+    backend: oneOf('backend', options.backend ?? 'auto', ['auto', 'gpu', 'cpu'] as const),
     contextSize: count('contextSize', options.contextSize, 1 << 24),
     kvType: oneOf('kvType', options.kvType ?? 'f16', KV_TYPES),
     threads: count('threads', options.threads, 64),
+    ...options.kernels === undefined ? {} : { kernels: options.kernels },
     ...options.build === undefined ? {} : { build: oneOf('build', options.build, BUILDS) },
   }
   signal?.throwIfAborted()

@@ -132,6 +132,7 @@ export class Model implements Answering, AsyncDisposable {
       op: 'bench',
       prompt: counts('prompt', options.prompt ?? [128]),
       generate: counts('generate', options.generate ?? [64]),
+      depth: options.depth ?? 0,
       threads: counts('threads', options.threads ?? [this.device.threads]),
       repetitions: counts('repetitions', [options.repetitions ?? 5])[0]!,
     }, { signal: options.signal })

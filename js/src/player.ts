@@ -85,10 +85,13 @@ export class Player {
     if (!this.#fault) {
       try {
         this.#words = new Uint32Array(this.#memory.buffer, address, n)
-        for (this.#at = 0; this.#at < n;)
-          this.#command()
-        if (this.#readback.reads + this.#readback.stamps > 0)
-          this.#submit()
+        this.#at = 0
+        this.#maker.judge('validation', 'ERR_DEVICE', '', () => {
+          while (this.#at < n)
+            this.#command()
+          if (this.#readback.reads + this.#readback.stamps > 0)
+            this.#submit()
+        })
       } catch (error) {
         this.#kernel = undefined // the pass may have another's by now
         const wrong = `the tape is wrong before word ${this.#at}: ${String(error)}`

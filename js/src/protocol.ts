@@ -20,6 +20,8 @@ export interface LoadRequest {
   /** 0 = choose. */
   threads: number
   build?: Build
+  backend: 'auto' | 'gpu' | 'cpu'
+  kernels?: string
 }
 
 export type WirePrompt =
@@ -45,7 +47,7 @@ export type Request =
   | { op: 'tokenize', text: string, flags: number }
   | { op: 'detokenize', ids: Int32Array, flags: number }
   | { op: 'template', context: string }
-  | { op: 'bench', prompt: number[], generate: number[], threads: number[], repetitions: number }
+  | { op: 'bench', prompt: number[], generate: number[], depth: number, threads: number[], repetitions: number }
   | { op: 'openSession' }
   | { op: 'closeSession', session: number }
 

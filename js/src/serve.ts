@@ -9,13 +9,17 @@ import { refuseTooLarge } from './limits.ts'
 import { loadModel } from './loader.ts'
 import type { LoadRequest, Replies, Request, ToWorker } from './protocol.ts'
 import type { Device, ModelInfo } from './types.ts'
-import { chooseBuild, Pool, startCore } from './wasm.ts'
+import { chooseBuild, Pool, startCore, type Core } from './wasm.ts'
 
 interface Loaded {
   engine: Engine
   model: number
   info: ModelInfo
   options: SessionOptions
+  /** Does the model's own session run on the GPU? */
+  gpu: boolean
+  /** Why not. */
+  whyNot: string
   pool: Pool
   /** By the page's numbers; 0 is the model's own. */
   sessions: Map<number, { handle: number, workers: number }>
@@ -85,7 +89,8 @@ class Server {
       case 'template':
         return engine.withText(request.context, (at, n) => engine.text('wasm_chat_render', model, at, n))
       case 'bench':
-        return bench(engine, loaded.pool, model, loaded.info.vocabSize, loaded.options, request, this.#job(id))
+        return bench(engine, loaded.pool, model, loaded.info.vocabSize, loaded.options, request, this.#job(id),
+          loaded.gpu ? sessions.get(0)?.handle : undefined)
       case 'openSession':
         return this.#openSession(loaded)
       case 'closeSession':
@@ -146,35 +151,63 @@ class Server {
       const core = await starting
       const engine = new Engine(core)
       const pool = new Pool(core, host)
+      let whyNot = await this.#openGpu(core, request)
       // More workers than processors would only wait for one another, at every step of a token.
-      const holding = pool.hold(Math.min(request.threads || host.threads, host.processors) - 1)
+      const most = Math.min(request.threads || host.threads, host.processors) - 1
+      let holding = pool.hold(whyNot ? most : 0)
       holding.catch(() => {}) // awaited below; a damaged file may be told of first
       const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress }))
-      const workers = await holding
-      const threads = workers + 1
-      engine.call('wasm_set_cores', threads)
       tell('compile')
       const info = engine.modelInfo(model)
-      const options = { contextSize: request.contextSize, kvType: request.kvType, threads }
-      const session = engine.openSession(model, options)
-      this.#loaded = { engine, model, info, options, pool, sessions: new Map([[0, { handle: session, workers }]]) }
+      const open = async () => {
+        const workers = await holding
+        const threads = workers + 1
+        engine.call('wasm_set_cores', threads)
+        const options = { contextSize: request.contextSize, kvType: request.kvType, threads, kernels: request.kernels }
+        return { options, session: { handle: engine.openSession(model, options), workers } }
+      }
+      const { options, session } = await open().catch(error => {
+        if (whyNot || request.backend === 'gpu')
+          throw error
+        core.gpu.close()
+        whyNot = String((error as Error).message)
+        holding = pool.hold(most)
+        return open()
+      })
+      this.#loaded = { engine, model, info, options, gpu: !whyNot, whyNot, pool, sessions: new Map([[0, session]]) }
       tell('ready')
-      if (core.why)
+      if (core.why && whyNot)
         host.post({ warning: core.why })
-      return { info, device: this.#device(this.#loaded, session) }
+      return { info, device: this.#device(this.#loaded, session.handle) }
     } catch (error) {
       bytes.cancel()
       throw error
     }
   }
 
-  #device({ engine, model, options }: Loaded, session: number): Device {
+  /** Opens the GPU that the core may use; why there is none, empty if there is. */
+  async #openGpu(core: Core, { backend }: LoadRequest): Promise<string> {
+    if (backend === 'cpu')
+      return 'the CPU was asked for'
+    try {
+      const wanted = backend === 'gpu'
+      await core.gpu.open(await this.#host.gpu(wanted), { software: wanted })
+      return ''
+    } catch (error) {
+      if (backend === 'gpu')
+        throw error
+      return (error as Error).message
+    }
+  }
+
+  #device({ engine, model, options, gpu, whyNot }: Loaded, session: number): Device {
     const need = engine.sessionMemory(model, options)
     const { build, why } = engine.core
+    const backend = engine.text('wasm_session_backend', session)
     return {
-      backend: 'cpu', build, threads: options.threads, adapter: null,
-      features: [engine.text('wasm_session_backend', session), ...build.split('+')],
-      why: ['this version has no GPU backend', why].filter(Boolean).join('; '),
+      backend: gpu ? 'gpu' : 'cpu', build, threads: options.threads, adapter: gpu ? /\((.*)\)$/.exec(backend)?.[1] ?? null : null,
+      features: [backend, ...build.split('+')],
+      why: [whyNot, gpu ? '' : why].filter(Boolean).join('; '),
       contextSize: engine.call('wasm_session_context', session),
       memory: { weightBytes: need.weights, kvBytes: need.kv, scratchBytes: need.scratch },
     }

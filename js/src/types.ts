@@ -30,6 +30,8 @@ export interface LoadOptions {
   threads?: number | 'auto'
   /** Forces a build of the core; ERR_DEVICE where it cannot run. Default the fastest that runs. */
   build?: Build
+  /** What GPU kernels may use, of "int8,subgroups,f16", or "f32": for tests. Default all there is. */
+  kernels?: string
   signal?: AbortSignal
   onProgress?: (progress: Progress) => void
   /** Warnings, a line each. Default `console.warn`. */
@@ -175,6 +177,8 @@ export interface BenchOptions {
   prompt?: number[]
   /** Numbers of tokens to generate. */
   generate?: number[]
+  /** Tokens on the timeline before those that are generated. Default 1; on a GPU only. */
+  depth?: number
   threads?: number[]
   repetitions?: number
   signal?: AbortSignal

@@ -67,6 +67,7 @@ const host: WorkerHost = {
   compile,
   startPoolWorker,
   openPath: path => Promise.reject(new IngleError('ERR_USAGE', `${path}: a page has no paths`)),
+  gpu: async () => navigator.gpu as GPU | undefined,
   breathe,
   isolated: scope.crossOriginIsolated === true,
   threads: usualThreads(),

@@ -48,12 +48,29 @@ function startPoolWorker(): PoolPort {
   }
 }
 
+/** Dawn, if the npm package webgpu is installed; it is not looked for unasked. */
+async function openDawn(wanted: boolean): Promise<GPU | undefined> {
+  if (!wanted)
+    return undefined
+  const name = 'webgpu' // not a literal, so that no bundler wants it
+  const { create, globals } = await import(name).catch(cause => {
+    throw new IngleError('ERR_DEVICE', 'a GPU in Node takes the npm package webgpu', { cause })
+  }) as { create(options: string[]): GPU, globals: object }
+  Object.assign(globalThis, globals)
+  dawn = create([])
+  return dawn
+}
+
+/** Must not be collected while a device lives. */
+let dawn: GPU | undefined
+
 serve({
   post: (message, transfer = []) => parentPort!.postMessage(message, transfer),
   listen: onMessage => void parentPort!.on('message', (message: ToWorker) => onMessage(message)),
   compile: async file => WebAssembly.compile(await readFile(new URL(`./${file}`, import.meta.url))),
   startPoolWorker,
   openPath,
+  gpu: openDawn,
   breathe: () => new Promise(resolve => setImmediate(resolve)),
   isolated: true,
   threads: Math.min(16, availableParallelism()),

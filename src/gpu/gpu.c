@@ -125,7 +125,8 @@ ingle_status gpu_open(gpu **out, const graph *gr, const gpu_options *opt, const 
         player->close(player->user);
         return error_memory(err, sizeof *g, "a GPU backend");
     }
-    g->allocator = *a;
+    if (a)
+        g->allocator = *a;
     g->graph = gr;
     g->opt = *opt;
     g->player = *player;
@@ -175,6 +176,34 @@ void gpu_close(gpu *g)
     mem_free(&a, g->steps_of);
     mem_free(&a, g->host_logits);
     mem_free(&a, g);
+}
+
+/* Matrices count once (a head that is the embedding); activations without attention's partial results,
+ * which depend on the device. */
+ingle_status gpu_plan(const graph *gr, const gpu_options *opt, gpu_needs *out, ingle_error *err)
+{
+    const graph_sizes *s = &gr->sizes;
+    const kv_layout kv = {opt->k_format, opt->v_format, opt->n_ctx, s->n_kv_heads, s->d_head};
+    *out = (gpu_needs){0};
+    ingle_status status = kv_check(&kv, err);
+    for (size_t i = 0; status == INGLE_OK && i < gr->n_tensors; i++) {
+        const graph_tensor *t = &gr->tensors[i];
+        gpu_planes p = {.bytes = t->cols * sizeof(float)};
+        bool before = false;
+        for (size_t j = 0; j < i; j++)
+            before = before || gr->tensors[j].data == t->data;
+        if (t->rows > 1)
+            status = planes_plan(&p, t->format, t->rows, t->cols, err);
+        out->weights += before ? 0 : p.bytes;
+    }
+    if (status != INGLE_OK)
+        return status;
+    const uint64_t d_q = (uint64_t)s->n_heads * s->d_head, d_kv = (uint64_t)s->n_kv_heads * s->d_head;
+    const uint64_t floats = gr->plan_width + 2 * d_q + 2 * d_kv + gr->in_width;
+    out->kv = s->n_layers * (kv_k_bytes(&kv) + kv_v_bytes(&kv));
+    out->scratch = opt->n_batch * floats * sizeof(float) + gpu_rounded_bytes(gr->in_width, opt->n_batch) +
+                   2 * (uint64_t)s->n_vocab * sizeof(float);
+    return INGLE_OK;
 }
 
 const char *gpu_name(const gpu *g)

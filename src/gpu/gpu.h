@@ -20,6 +20,13 @@ typedef struct gpu gpu;
 
 gpu_modes gpu_best_modes(const gpu_limits *limits);
 
+/* What gpu_open would take, in bytes of GPU memory. ERR_UNSUPPORTED as gpu_open. */
+typedef struct {
+    uint64_t weights, kv, scratch;
+} gpu_needs;
+
+ingle_status gpu_plan(const graph *g, const gpu_options *opt, gpu_needs *out, ingle_error *err);
+
 /* Takes the player, also when it fails. The kernels are still being compiled when it returns:
  * gpu_ready says when they are usable. ERR_UNSUPPORTED: an op, format or size without a kernel, named. */
 ingle_status gpu_open(gpu **out, const graph *g, const gpu_options *opt, const gpu_player *player,

@@ -20,7 +20,7 @@ matmul_shape matmul_usual_shape(const recorder *r, const gpu_matrix *w, uint32_t
 {
     const bool int8 = matmul_takes_int8(r, w);
     const uint64_t across = (w->rows + TILE_ROWS - 1) / TILE_ROWS;
-    matmul_shape s = {int8 ? 128 : 64, 2};
+    matmul_shape s = {int8 ? 128 : 64, 2, false};
     while (s.tokens > 32 && (across * ((n_tokens + s.tokens - 1) / s.tokens) < 128 || s.tokens / 2 >= n_tokens ||
                              matmul_shape_bytes(int8, &s) > r->player->limits.max_workgroup_memory))
         s.tokens /= 2;
@@ -68,6 +68,8 @@ static void write_kernel(shader *s, const recorder *r, const matmul_op *op, cons
             shader_part(s, "floats");
     }
     shader_part(s, int8 ? "matmul_int8" : "matmul_float");
+    if (int8)
+        shader_part(s, shape->by_bits ? "sums_by_bits" : "sums_converted");
     shader_part(s, tokens);
     add_epilogue(s, op);
 }

@@ -11,6 +11,7 @@
 typedef struct {
     uint32_t tokens; // 32, 64 or 128
     uint32_t blocks; // int8: of 32 columns a step, 1 ... 256 / tokens, 4 at most
+    bool by_bits;    // int8: sums become floats by additions alone, not by conversions
 } matmul_shape;
 
 typedef struct {

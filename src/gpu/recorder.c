@@ -404,5 +404,5 @@ ingle_status recorder_wait(recorder *r, uint32_t ticket, uint64_t *answer, ingle
         r->error = e;
     if (err)
         *err = e;
-    return status;
+    return status == INGLE_WAIT ? error_set(err, INGLE_WAIT, "the GPU has not answered yet") : status;
 }

@@ -9,7 +9,8 @@
 
 /* Tokens that are queued on a GPU: two bursts and more, so that it never waits for us, and bursts that take
  * about as long as a frame, so that text comes smoothly and little is computed in vain after a stop. */
-enum { BURST_MOST = 16, BURSTS_AHEAD = 3, BURST_MS = 8 };
+enum { BURST_MOST = 16, BURSTS_AHEAD = 3 };
+static const double BURST_MS = 8;
 
 struct ingle_generation {
     ingle_session *session;
@@ -263,8 +264,8 @@ static void set_burst(ingle_generation *g)
     if (g->to_mark > 0 && --g->to_mark > 0)
         return;
     if (g->mark_ms > 0 && !g->burst_fixed) {
-        const double ms = (now - g->mark_ms) / BURSTS_AHEAD;
-        if (ms < BURST_MS / 2.0 && g->burst < BURST_MOST)
+        const double ms = (now - g->mark_ms) / (double)BURSTS_AHEAD;
+        if (ms < BURST_MS / 2 && g->burst < BURST_MOST)
             g->burst *= 2;
         else if (ms > BURST_MS && g->burst > 1)
             g->burst /= 2;

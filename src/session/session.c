@@ -43,6 +43,29 @@ static ingle_status resolve(const ingle_model *m, const ingle_session_options *o
     return INGLE_OK;
 }
 
+/* A GPU is used where it is asked for, and by itself where the host offers one. */
+static bool wants_gpu(const ingle_session_options *opt)
+{
+    const ingle_backend backend = opt ? opt->backend : INGLE_BACKEND_AUTO;
+    return backend == INGLE_BACKEND_GPU || (backend == INGLE_BACKEND_AUTO && gpu_host_offers());
+}
+
+static ingle_status gpu_memory(const ingle_model *m, const cpu_options *o, ingle_memory *out, ingle_error *err)
+{
+    const gpu_options opt = {o->n_ctx, o->n_batch, o->k_format, o->v_format, NULL};
+    gpu_needs needs;
+    const ingle_status status = gpu_plan(&m->graph, &opt, &needs, err);
+    if (status == INGLE_OK)
+        *out = (ingle_memory){.weights = needs.weights,
+                              .kv = needs.kv,
+                              .scratch = needs.scratch,
+                              .tables = m->tables_bytes,
+                              .n_ctx = o->n_ctx,
+                              .n_threads = 1,
+                              .cpu = "none"};
+    return status;
+}
+
 ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_options *opt,
                                   ingle_memory *out, ingle_error *err)
 {
@@ -51,6 +74,8 @@ ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_opti
     cpu_options o;
     cpu_needs needs;
     ingle_status status = resolve(m, opt, &o, err);
+    if (status == INGLE_OK && wants_gpu(opt))
+        return gpu_memory(m, &o, out, err);
     if (status == INGLE_OK)
         status = cpu_plan(&m->graph, &o, &needs, err);
     if (status != INGLE_OK)
@@ -124,13 +149,6 @@ static ingle_status open_gpu(ingle_session *s, const cpu_options *o, const char 
     if (status == INGLE_OK)
         snprintf(s->backend, sizeof s->backend, "%s", gpu_name(s->gpu));
     return status;
-}
-
-/* A GPU is used where it is asked for, and by itself where the host offers one. */
-static bool wants_gpu(const ingle_session_options *opt)
-{
-    const ingle_backend backend = opt ? opt->backend : INGLE_BACKEND_AUTO;
-    return backend == INGLE_BACKEND_GPU || (backend == INGLE_BACKEND_AUTO && gpu_host_offers());
 }
 
 ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
@@ -345,11 +363,18 @@ ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_err
     return status;
 }
 
+ingle_status ingle_session_finish(ingle_session *s, ingle_error *err)
+{
+    const float *logits;
+    error_clear(err);
+    if (!s->fresh)
+        return error_set(err, INGLE_ERR_USAGE, "no token has been computed since the timeline was cut");
+    return session_logits(s, &logits, err);
+}
+
 const float *ingle_session_logits(const ingle_session *s)
 {
-    const float *logits = NULL;
     ingle_error ignored;
-    if (s->fresh)
-        session_logits((ingle_session *)(uintptr_t)s, &logits, &ignored);
-    return logits;
+    ingle_session *now = (ingle_session *)(uintptr_t)s; // logits are made when they are asked for
+    return ingle_session_finish(now, &ignored) == INGLE_OK ? s->logits : NULL;
 }

@@ -18,6 +18,8 @@
  *   length of UTF-8, comes out as an address with its length in wasm_size().
  * - Failure: a function that returns an address gives 0, one that returns a status gives a negative
  *   number; then wasm_status() is the ingle_status and wasm_error() its text.
+ * - On a GPU, session_prefill, _append and _finish, generation_open and _next fail with WAIT (-15) while the
+ *   GPU has not answered: await it (src/gpu/player_wasm.c), then call again with the same arguments.
  * - Text and token lists that come out are valid until the next call that returns such a list or
  *   a part; copy them at once. In -threads builds they lie in shared memory, which TextDecoder does
  *   not take: slice() first.
@@ -61,7 +63,8 @@
  *   kernels where they lie; later ones must be able to read them (ERR_USAGE)
  *   wasm_session_memory(model, n_ctx, n_batch, n_threads, kv_k, kv_v) -> JSON {weights, kv, scratch,
  *       tables (bytes), contextSize, threads, cpu}
- *   wasm_session_open(model, n_ctx, n_batch, n_threads, kv_k, kv_v, cpu) -> session
+ *   wasm_session_open(model, n_ctx, n_batch, n_threads, kv_k, kv_v, cpu, gpu) -> session   gpu: NUL-terminated, what
+ *       kernels may use of "int8,subgroups,f16", 0 = all. On a GPU if JavaScript has opened one that is free
  *   wasm_session_close(session)
  *   wasm_session_backend(session) -> text, "cpu/wasm";  wasm_session_context(session) -> tokens
  *   wasm_session_length(session);  wasm_session_ids(session) -> int32 ids
@@ -73,12 +76,13 @@
  *       now: makes ids the timeline, computing at most `most` new tokens (0 = all). Call again until
  *       it returns n; between calls the leader can look at its messages.
  *   wasm_session_append(session, ids, n) -> status    for benchmarks
+ *   wasm_session_finish(session) -> status            logits of the last token are at hand; or WAIT
  *   wasm_session_logits(session) -> address of n_vocab floats, or 0
  * generation
  *   wasm_generation_open(session, ids, n, settings, n_settings, stops, n_stops, bias, n_bias)
  *       settings: doubles in this order, NaN or absent = default: temperature, top_k, top_p, min_p,
  *       typical_p, repeat_penalty, repeat_last_n, presence_penalty, frequency_penalty, seed,
- *       n_predict (0 = to the context's end), ignore_eos, special. stops: n_stops NUL-terminated
+ *       n_predict (0 = to the context's end), ignore_eos, special, burst. stops: n_stops NUL-terminated
  *       strings, one after the other. bias: n_bias pairs of doubles, id and bias. Computes what is not yet
  *       on the timeline. One generation a session at a time.
  *   wasm_generation_next(generation) -> address of int32 [4]: text, its length, id (-1 = none),
@@ -386,7 +390,7 @@ const char *EXPORT(wasm_session_memory)(const ingle_model *model, uint32_t n_ctx
 }
 
 session *EXPORT(wasm_session_open)(const ingle_model *model, uint32_t n_ctx, uint32_t n_batch, uint32_t n_threads,
-                                   uint32_t kv_k, uint32_t kv_v, const char *cpu)
+                                   uint32_t kv_k, uint32_t kv_v, const char *cpu, const char *gpu)
 {
     session *s = mem_zero(NULL, 1, sizeof *s);
     if (!s) {
@@ -395,6 +399,7 @@ session *EXPORT(wasm_session_open)(const ingle_model *model, uint32_t n_ctx, uin
     }
     ingle_session_options opt = session_options(n_ctx, n_batch, n_threads, kv_k, kv_v);
     opt.cpu = cpu;
+    opt.gpu = gpu;
     opt.progress = go_on;
     opt.progress_user = s;
     if (ingle_session_open(&s->s, model, &opt, &reply.error) == INGLE_OK)
@@ -458,6 +463,11 @@ int EXPORT(wasm_session_append)(session *s, const int32_t *ids, size_t n)
     return ingle_session_append(s->s, ids, n, &reply.error);
 }
 
+int EXPORT(wasm_session_finish)(session *s)
+{
+    return ingle_session_finish(s->s, &reply.error);
+}
+
 const float *EXPORT(wasm_session_logits)(const session *s)
 {
     return ingle_session_logits(s->s);
@@ -472,7 +482,7 @@ typedef struct {
 
 enum {
     TEMPERATURE, TOP_K, TOP_P, MIN_P, TYPICAL_P, REPEAT_PENALTY, REPEAT_LAST_N, PRESENCE, FREQUENCY, SEED, N_PREDICT,
-    IGNORE_EOS, SPECIAL, N_SETTINGS
+    IGNORE_EOS, SPECIAL, BURST, N_SETTINGS
 };
 
 /* A setting as a whole number from low to high; a number beyond is taken as the nearest. */
@@ -509,6 +519,8 @@ static void read_settings(const double *given, size_t n, ingle_generate_options 
         o->n_predict = (uint32_t)whole(x[N_PREDICT], 0, UINT32_MAX);
     o->ignore_eos = x[IGNORE_EOS] > 0;
     o->special = x[SPECIAL] > 0;
+    if (!isnan(x[BURST]))
+        o->burst = (uint32_t)whole(x[BURST], 0, UINT32_MAX);
 }
 
 generation *EXPORT(wasm_generation_open)(const session *s, const int32_t *ids, size_t n, const double *settings,

@@ -111,7 +111,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     var total = vec4<f32>();
     var result: array<vec4<f32>, 4u * OWN>; // [n][i]
     for (var first = start; first <= b.last; first += 64u) {
-        var scores: array<vec4<f32>, 4>; // [j], elements i
+        var scores = array<vec4<f32>, 4>(); // [j], elements i
         for (var step = 0u; step < STEPS; step++) {
             workgroupBarrier();
             if (t < 128u) {

@@ -10,9 +10,10 @@
 // Grid: rows / 64, tokens / TOKENS.
 @group(0) @binding(auto) var<storage, read> x: array<vec4<f32>>; // [token][COLS / 4]
 
+const SIXTEENS = TOKENS / 16u;
 const OWN = TOKENS / 32u; // words of x that a thread brings, those of tokens 32 apart
-var<workgroup> x_at: array<vec4<f32>, 8 * TOKENS>; // [word][token ^ word]
-var<workgroup> w_at: array<vec4<f32>, 8 * 64>;     // [word][slot]
+var<workgroup> x_at: array<array<array<vec4<f32>, 16>, SIXTEENS>, 8>; // [word][i][ty ^ word]
+var<workgroup> w_at: array<array<array<vec4<f32>, 16>, 4>, 8>;        // [word][j][tx]
 
 fn load_x(token: u32, word: u32) -> vec4<f32> {
     let at = min(token, n_tokens() - 1u) * (COLS / 4u) + min(word, COLS / 4u - 1u);
@@ -26,17 +27,17 @@ fn load_w(row: u32, b: u32) -> Block {
 // A word of a thread's four rows: columns 0 - 3 of them all.
 struct Rows { c0: vec4<f32>, c1: vec4<f32>, c2: vec4<f32>, c3: vec4<f32> }
 
-fn rows_at(at: u32) -> Rows {
-    let a = w_at[at];
-    let b = w_at[at + 16u];
-    let c = w_at[at + 32u];
-    let d = w_at[at + 48u];
+fn rows_at(word: u32, tx: u32) -> Rows {
+    let a = w_at[word][0][tx];
+    let b = w_at[word][1][tx];
+    let c = w_at[word][2][tx];
+    let d = w_at[word][3][tx];
     return Rows(vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y), vec4<f32>(a.z, b.z, c.z, d.z),
                 vec4<f32>(a.w, b.w, c.w, d.w));
 }
 
-fn add_products(sum: vec4<f32>, w: Rows, at: u32) -> vec4<f32> {
-    let v = x_at[at];
+fn add_products(sum: vec4<f32>, w: Rows, word: u32, i: u32, turned: u32) -> vec4<f32> {
+    let v = x_at[word][i][turned];
     return sum + v.x * w.c0 + v.y * w.c1 + v.z * w.c2 + v.w * w.c3;
 }
 
@@ -57,12 +58,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     var sums: Sums;
     for (var b = 0u; b < NB; b++) {
         for (var i = 0u; i < OWN; i++) {
-            x_at[own_word * TOKENS + ((own_token + 32u * i) ^ own_word)] = next_x[i];
+            x_at[own_word][own_token / 16u + 2u * i][(own_token % 16u) ^ own_word] = next_x[i];
         }
         if (t < 64u) {
             let w = floats_of(next_w);
             for (var i = 0u; i < 8u; i++) {
-                w_at[i * 64u + t] = w[i];
+                w_at[i][t / 16u][t % 16u] = w[i];
             }
         }
         workgroupBarrier();
@@ -73,7 +74,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
             next_w = load_w(row, b + 1u);
         }
         for (var word = 0u; word < 8u; word++) {
-            sums = add_all(sums, rows_at(word * 64u + t % 16u), word * TOKENS + ((t / 16u) ^ word));
+            sums = add_all(sums, rows_at(word, t % 16u), word, (t / 16u) ^ word);
         }
         workgroupBarrier();
     }

@@ -7,17 +7,17 @@ struct Sums {
     y6: vec4<f32>, y7: vec4<f32>,
 }
 
-fn add_all(s: Sums, w: Rows, at: u32) -> Sums {
+fn add_all(s: Sums, w: Rows, part: u32, ty: u32) -> Sums {
     return Sums(
-        add_products(s.y0, w, at + 0u), add_products(s.y1, w, at + 16u),
-        add_products(s.y2, w, at + 32u), add_products(s.y3, w, at + 48u),
-        add_products(s.y4, w, at + 64u), add_products(s.y5, w, at + 80u),
-        add_products(s.y6, w, at + 96u), add_products(s.y7, w, at + 112u));
+        add_products(s.y0, w, part, 0u, ty), add_products(s.y1, w, part, 1u, ty),
+        add_products(s.y2, w, part, 2u, ty), add_products(s.y3, w, part, 3u, ty),
+        add_products(s.y4, w, part, 4u, ty), add_products(s.y5, w, part, 5u, ty),
+        add_products(s.y6, w, part, 6u, ty), add_products(s.y7, w, part, 7u, ty));
 }
 
 // All of what was there is asked for before anything is written.
 fn put_all(s: Sums, token: u32, first: u32, tx: u32) {
-    let old0 = old(token + 0u, first, tx);
+    let old0 = old(token, first, tx);
     let old1 = old(token + 16u, first, tx);
     let old2 = old(token + 32u, first, tx);
     let old3 = old(token + 48u, first, tx);
@@ -25,7 +25,7 @@ fn put_all(s: Sums, token: u32, first: u32, tx: u32) {
     let old5 = old(token + 80u, first, tx);
     let old6 = old(token + 96u, first, tx);
     let old7 = old(token + 112u, first, tx);
-    put(token + 0u, first, tx, s.y0, old0);
+    put(token, first, tx, s.y0, old0);
     put(token + 16u, first, tx, s.y1, old1);
     put(token + 32u, first, tx, s.y2, old2);
     put(token + 48u, first, tx, s.y3, old3);

@@ -4,15 +4,15 @@ struct Sums {
     y0: vec4<f32>, y1: vec4<f32>,
 }
 
-fn add_all(s: Sums, w: Rows, at: u32) -> Sums {
+fn add_all(s: Sums, w: Rows, part: u32, ty: u32) -> Sums {
     return Sums(
-        add_products(s.y0, w, at + 0u), add_products(s.y1, w, at + 16u));
+        add_products(s.y0, w, part, 0u, ty), add_products(s.y1, w, part, 1u, ty));
 }
 
 // All of what was there is asked for before anything is written.
 fn put_all(s: Sums, token: u32, first: u32, tx: u32) {
-    let old0 = old(token + 0u, first, tx);
+    let old0 = old(token, first, tx);
     let old1 = old(token + 16u, first, tx);
-    put(token + 0u, first, tx, s.y0, old0);
+    put(token, first, tx, s.y0, old0);
     put(token + 16u, first, tx, s.y1, old1);
 }
