@@ -3,9 +3,7 @@
 import { statusNames } from './error_codes.ts'
 import { IngleError } from './errors.ts'
 import type { Most } from './gpu_objects.ts'
-import { Player, WAIT } from './player.ts'
-
-export { WAIT }
+import { Player } from './player.ts'
 
 export interface GpuOptions {
   /** As if the adapter had none. */

@@ -3,7 +3,7 @@
 // there; what else is wrong the device finds out later: it is told by the next call, at the latest by the
 // one that answers the next READY.
 import { statusNames, type ErrorCode } from './error_codes.ts'
-import { IngleError } from './errors.ts'
+import { IngleError, WAIT } from './errors.ts'
 import { ObjectMaker, type Group, type Kernel, type Most } from './gpu_objects.ts'
 import { Readback, STAMPS_MOST } from './readback.ts'
 
@@ -22,7 +22,6 @@ const READY = 11
 const STAMP = 12
 const SUBMIT = 13
 
-export const WAIT = -statusNames.indexOf('WAIT')
 
 /** Bytes that go from shared memory at a time: as a copy, since not every WebGPU takes it as it is. */
 const WRITE_PIECE = 1 << 20
