@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
         if (t < 64u) {
             next_w = load_w(row, b + 1u);
         }
-        for (var word = 0u; word < 8u; word++) {
+        for (var word = 0u; word < turns(8u); word++) {
             sums = add_all(sums, rows_at(word, t % 16u), word, (t / 16u) ^ word);
         }
         workgroupBarrier();

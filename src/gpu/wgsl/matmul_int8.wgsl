@@ -120,7 +120,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
         if (own < 64u) {
             w = load_w(row, b + BLOCKS + own_block);
         }
-        for (var g = 0u; g < GROUPS; g++) {
+        for (var g = 0u; g < turns(GROUPS); g++) {
             sums = add_all(sums, rows_at(g, t % 16u), g, t / 16u);
         }
         workgroupBarrier();
