@@ -189,6 +189,7 @@ static void check_attention(device *d, const attention *a, uint64_t *random)
     for (size_t i = 0; i < n; i++)
         out[i] = sentinel;
     d->r.modes.subgroup = a->subgroup;
+    d->r.modes.rolled = !d->r.modes.rolled; // every other case
     op.state = filled(d, state, sizeof state);
     op.q = filled(d, q, n * sizeof *q);
     op.out = filled(d, out, n * sizeof *out);

@@ -226,6 +226,7 @@ static bool compute(device *d, work *k)
     const uint32_t state[4] = {0, p->n_tokens, 0, 0}, n_grid = p->n_tokens + p->spare;
     const size_t out_bytes = (size_t)n_grid * k->width * sizeof(float);
     d->r.modes.dot_int8 = p->int8;
+    d->r.modes.rolled = !d->r.modes.rolled; // every other product
     if (p->max_binding)
         d->player.limits.max_binding = p->max_binding;
     const ingle_status status = matrix_open(&m, &d->r, &source, &d->allocator, &e);

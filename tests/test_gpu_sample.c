@@ -67,6 +67,7 @@ static bool open_device(fixture *f, const char *test, bool with_subgroups)
     test_gpu_modes(&f->player.limits, modes);
     if (!with_subgroups)
         modes[0].subgroup = 0;
+    modes[0].rolled = modes[0].subgroup == 0;
     recorder_init(&f->r, &f->player, &modes[0], NULL);
     f->state = recorder_buffer(&f->r, 4 * sizeof(uint32_t), "state");
     f->ids = recorder_buffer(&f->r, sizeof(uint32_t), "ids");

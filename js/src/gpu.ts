@@ -130,7 +130,7 @@ export class Gpu {
       Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
       limits.maxComputeWorkgroupsPerDimension, limits.maxStorageBuffersPerShaderStage,
       has('subgroups') && info.subgroupMinSize, has('subgroups') && info.subgroupMaxSize,
-      has('shader-f16'), Number(packedDot), has('timestamp-query'),
+      has('shader-f16'), Number(packedDot), has('timestamp-query'), Number(info.isFallbackAdapter),
     ]
     numbers.forEach((n, i) => view.setUint32(NAME + 16 + 4 * i, n, true))
   }

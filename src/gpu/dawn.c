@@ -127,6 +127,7 @@ static void adapter_name(dawn *d, char *name, size_t size, gpu_limits *limits)
     dawn_copy_text(name, size, info.device.n ? info.device : info.description);
     limits->subgroup_min = info.subgroup_min;
     limits->subgroup_max = info.subgroup_max;
+    limits->software = info.adapter_type == DAWN_ADAPTER_CPU;
     d->call.AdapterInfoFreeMembers(info);
 }
 

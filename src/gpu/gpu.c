@@ -10,7 +10,7 @@
 
 gpu_modes gpu_best_modes(const gpu_limits *l)
 {
-    gpu_modes m = {.dot_int8 = l->packed_dot != 0};
+    gpu_modes m = {.dot_int8 = l->packed_dot != 0, .rolled = l->software != 0};
     // A kernel counts on every subgroup being this large: only where there is one size.
     if (l->subgroup_min == l->subgroup_max && l->subgroup_min >= 4)
         m.subgroup = l->subgroup_min;

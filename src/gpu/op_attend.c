@@ -210,7 +210,7 @@ void attend_add_merge(shader *s, const recorder *r, const attend_op *op)
 }
 
 /* Softmax by powers of two: exp(x) = exp2(x * log2(e)). */
-static void add_common(shader *s, const attend_op *op)
+static void add_common(shader *s, const recorder *r, const attend_op *op)
 {
     shader_f32(s, "SCALE", op->scale * 1.44269504f);
     shader_u32(s, "N_HEADS", op->n_heads);
@@ -218,6 +218,7 @@ static void add_common(shader *s, const attend_op *op)
     kv_add_layout(s, &op->kv);
     kv_add_readers(s, &op->kv);
     shader_part(s, "state");
+    shader_part(s, r->modes.rolled ? "loops_rolled" : "loops_unrolled");
 }
 
 static void write_one(shader *s, const recorder *r, const attend_op *op, const attend_shape *shape, uint32_t splits)
@@ -234,7 +235,7 @@ static void write_one(shader *s, const recorder *r, const attend_op *op, const a
     shader_u32(s, "TOGETHER", rows_together(r, op));
     shader_u32(s, "ROUND", heads_a_round(r, op, shape));
     shader_u32(s, "SPLITS", splits);
-    add_common(s, op);
+    add_common(s, r, op);
     shader_part(s, "attend_span");
     shader_part(s, subgroups ? "attend_subgroup" : "attend_shared");
     shader_part(s, splits > 1 ? "attend_partial" : "attend_out");
@@ -256,7 +257,7 @@ static void write_many(shader *s, const recorder *r, const attend_op *op)
         v_rows /= 2;
     shader_init(s, &r->allocator);
     shader_u32(s, "V_ROWS", v_rows);
-    add_common(s, op);
+    add_common(s, r, op);
     shader_part(s, "attend_many");
 }
 

@@ -114,7 +114,7 @@ static ingle_status gpu_modes_of(const char *names, const gpu_limits *limits, gp
     if (!names)
         return INGLE_OK;
     const gpu_modes best = *out;
-    *out = (gpu_modes){0};
+    *out = (gpu_modes){.rolled = best.rolled};
     for (const char *at = names; *at;) {
         const str name = {at, strcspn(at, ",")};
         if (str_equal(name, STR("int8")))
