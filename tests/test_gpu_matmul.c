@@ -639,7 +639,7 @@ static void rounding_at_the_edges(void)
         const uint32_t block = i / 16;
         const float size = ldexpf(1, (int)(block % 240) - 120);
         uint32_t bits = block % 8 == 1 ? 0x7F800000u : block % 8 == 2 ? 0xFFC12345u : least - 2 + block % 5;
-        k.x[i] = block % 8 == 0 ? 0 : block % 8 == 4 ? size * test_random_float(&seed) * 1e-35f : size * test_random_float(&seed);
+        k.x[i] = block % 8 == 0 ? 0 : size * test_random_float(&seed) * (block % 8 == 4 ? 1e-35f : 1);
         if (i % 16 == block % 16 && (block % 8 == 1 || block % 8 == 2))
             memcpy(&k.x[i], &bits, sizeof bits);
         if (block % 8 == 3) {

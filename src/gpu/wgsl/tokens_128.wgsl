@@ -34,8 +34,3 @@ fn put_all(s: Sums, token: u32, first: u32, tx: u32) {
     put(token + 96u, first, tx, s.y6, old6);
     put(token + 112u, first, tx, s.y7, old7);
 }
-
-// Turns of a loop that has n.
-fn turns(n: u32) -> u32 {
-    return n;
-}

@@ -16,9 +16,3 @@ fn put_all(s: Sums, token: u32, first: u32, tx: u32) {
     put(token, first, tx, s.y0, old0);
     put(token + 16u, first, tx, s.y1, old1);
 }
-
-// Turns of a loop that has n: some compilers, knowing n, would write all of so small a body out, and take
-// seconds for it.
-fn turns(n: u32) -> u32 {
-    return min(n_tokens(), 1u) * n;
-}

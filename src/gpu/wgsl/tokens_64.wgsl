@@ -22,8 +22,3 @@ fn put_all(s: Sums, token: u32, first: u32, tx: u32) {
     put(token + 32u, first, tx, s.y2, old2);
     put(token + 48u, first, tx, s.y3, old3);
 }
-
-// Turns of a loop that has n.
-fn turns(n: u32) -> u32 {
-    return n;
-}
