@@ -22,7 +22,6 @@ const READY = 11
 const STAMP = 12
 const SUBMIT = 13
 
-
 /** Bytes that go from shared memory at a time: as a copy, since not every WebGPU takes it as it is. */
 const WRITE_PIECE = 1 << 20
 
@@ -231,7 +230,7 @@ export class Player {
     const { queue } = this.#device
     const { buffer } = this.#memory
     if (buffer instanceof ArrayBuffer)
-      return queue.writeBuffer(to, offset, buffer, address, bytes)
+      return queue.writeBuffer(to, offset, new Uint8Array(buffer, address, bytes))
     this.#piece ??= new Uint8Array(WRITE_PIECE)
     for (let done = 0; done < bytes; done += WRITE_PIECE) {
       const n = Math.min(WRITE_PIECE, bytes - done)

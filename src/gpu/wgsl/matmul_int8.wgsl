@@ -5,8 +5,9 @@
 // next step needs is on its way from memory meanwhile. Sums of 16 products are exact integers.
 //
 // Rows of W lie in workgroup memory by slots: thread (tx, ty) has slots tx + 16 j, j < 4, and tokens
-// ty + 16 i, and j and i are constants in its addresses. The epilogue says which row is in which slot. Tokens and rows beyond the last are computed
-// from the last one's data and not written; blocks beyond the last get scales of 0.
+// ty + 16 i; i and j are constants in its addresses, so checking them costs nothing. The epilogue says
+// which row is in which slot. Tokens and rows beyond the last are computed from the last one's data and
+// not written; blocks beyond the last get scales of 0.
 //
 // Parts: state; loops_<kind>; quant/<format>, weights; tokens_<TOKENS>; sums_<way>; matmul_<epilogue>.
 // Constants: ROWS, NB; TOKENS, BLOCKS: at most 256 / TOKENS and 4.
