@@ -127,7 +127,7 @@ ingle_status ingle_generation_open(ingle_generation **out, ingle_session *s, con
     g->ignore_eos = opt->ignore_eos;
     g->logprobs = opt->logprobs;
     g->burst_fixed = opt->burst > 0;
-    g->burst = opt->burst ? opt->burst : 1;
+    g->burst = opt->burst ? opt->burst : s->burst ? s->burst : 1; // the last answer's is a good start
     g->burst = g->burst < BURST_MOST ? g->burst : BURST_MOST;
     g->held.allocator = g->shown.allocator = s->model->allocator;
     ingle_status status = copy_stops(g, opt, err);
@@ -267,6 +267,7 @@ static void set_burst(ingle_generation *g)
             g->burst *= 2;
         else if (ms > BURST_MS && g->burst > 1)
             g->burst /= 2;
+        g->session->burst = g->burst;
     }
     g->mark_ms = now;
     g->to_mark = g->burst * BURSTS_AHEAD;
