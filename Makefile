@@ -18,7 +18,8 @@ SAY      = @$(if $(V),true,echo)
 # The parts of GPU kernels as C strings.
 WGSL    := $(wildcard src/gpu/wgsl/*.wgsl src/gpu/wgsl/*/*.wgsl)
 GEN_SRC := build/gen/wgsl_text.c
-LIB_SRC := $(filter-out src/host/host_wasm.c src/gpu/player_wasm.c src/wasm/%.c,$(wildcard src/*/*.c)) $(GEN_SRC)
+LIB_SRC := $(filter-out src/host/host_wasm.c src/gpu/player_wasm.c src/cpu/absent_cpu.c src/gpu/absent_gpu.c src/wasm/%.c,\
+             $(wildcard src/*/*.c)) $(GEN_SRC)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
@@ -173,20 +174,25 @@ $(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(B)/libingle.a
 .PHONY: fuzz fuzz-run fuzz-replay
 
 # ---- WebAssembly --------------------------------------------------------------------------------
-# Four modules from the same sources: SIMD128 or relaxed SIMD, one thread or shared memory. clang and
+# Five modules from the same sources: SIMD128 or relaxed SIMD, one thread or shared memory, and one for GPUs,
+# which leaves the CPU's kernels out. clang and
 # wasi-libc, no Emscripten. Compiled and linked apart, so that clang runs no optimiser it finds on the
 # PATH; --no-check-features because Debian's wasi-libc is built without atomics, which is sound as
 # long as only the leader allocates (src/host/host_wasm.c). make wasm-tools installs what is missing.
 WASM_CC      ?= clang-19
 WASM_LD      ?= wasm-ld-19
 WASM_SYSROOT ?= /usr
-WASM_BUILDS  := simd relaxed simd-threads relaxed-threads
+WASM_CPU_BUILDS := simd relaxed simd-threads relaxed-threads
+WASM_BUILDS  := $(WASM_CPU_BUILDS) gpu
 WASM_OPT     ?= -Oz
 # The kernels. -O3 is larger and no faster, and so is -O2 for what calls and feeds them.
 WASM_HOT_OPT ?= -O2
 WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float)
 WASM_SRC     := $(filter-out src/host/host_posix.c src/gpu/player_native.c src/gpu/dawn.c,$(LIB_SRC)) \
                 src/host/host_wasm.c $(wildcard src/gpu/player_wasm.c src/wasm/*.c)
+# A build has one backend; the other one's calls are refused.
+wasm_src      = $(if $(filter gpu,$(1)),$(filter-out src/cpu/%,$(WASM_SRC)) src/cpu/absent_cpu.c,\
+                $(filter-out src/gpu/% $(GEN_SRC),$(WASM_SRC)) src/gpu/absent_gpu.c)
 WASM_FLAGS    = --target=wasm32-wasi --sysroot=$(WASM_SYSROOT) -isystem $(WASM_SYSROOT)/include/wasm32-wasi \
                 -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -ffp-contract=off -fno-math-errno -fvisibility=hidden \
                 -ffunction-sections -fdata-sections -flto -DNDEBUG -MMD -MP
@@ -197,7 +203,7 @@ wasm_features = -msimd128 -mbulk-memory -msign-ext -mnontrapping-fptoint $(if $(
                 $(if $(findstring threads,$(1)),-matomics)
 wasm_link     = $(if $(findstring threads,$(1)),--shared-memory --no-check-features --export=__stack_pointer)
 
-wasm: wasm-check $(WASM_BUILDS:%=build/wasm/%.wasm) ## the four WebAssembly modules, and their sizes
+wasm: wasm-check $(WASM_BUILDS:%=build/wasm/%.wasm) ## the WebAssembly modules, and their sizes
 	@for b in $(WASM_BUILDS); do \
 	    printf '%-16s %7d bytes' $$b $$(wc -c < build/wasm/$$b.wasm); \
 	    if command -v brotli >/dev/null; then printf ', %6d brotli' $$(brotli -c -q 11 build/wasm/$$b.wasm | wc -c); fi; \
@@ -224,7 +230,7 @@ build/wasm/$(1)/flags: FORCE
 	@mkdir -p $$(@D)
 	@echo '$$(WASM_FLAGS) $$(WASM_OPT) $$(WASM_HOT_OPT) $$(WASM_HOT) $$(WASM_SRC)' | cmp -s - $$@ || \
 	    echo '$$(WASM_FLAGS) $$(WASM_OPT) $$(WASM_HOT_OPT) $$(WASM_HOT) $$(WASM_SRC)' > $$@
-build/wasm/$(1).wasm: $$(WASM_SRC:%.c=build/wasm/$(1)/%.o)
+build/wasm/$(1).wasm: $$(patsubst %.c,build/wasm/$(1)/%.o,$$(call wasm_src,$(1)))
 	$$(SAY) "$(WASM_LD) $$@"
 	$$(Q)$(WASM_LD) $$(WASM_LINK) $$(call wasm_link,$(1)) $$(WASM_SYSROOT)/lib/wasm32-wasi/crt1-reactor.o $$^ \
 	    -L$$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $$(WASM_BUILTINS) -o $$@
@@ -235,7 +241,7 @@ $(foreach b,$(WASM_BUILDS),$(eval $(call WASM_RULES,$(b))))
 
 # The kernels' tests as WebAssembly programs, under Node and in headless Chromium. Like the modules,
 # they are handed their memory.
-WASM_TESTS   := $(WASM_BUILDS:%=build/wasm/%/tests/test_cpu.wasm)
+WASM_TESTS   := $(WASM_CPU_BUILDS:%=build/wasm/%/tests/test_cpu.wasm)
 WASM_SHARED  := test_cpu support oracle_decoder tiny_model kernel_bench
 NODE         ?= node
 # Node 20 has no relaxed SIMD (behind a flag it has one that sums wrongly): the builds are tried in the

@@ -13,8 +13,14 @@ rmSync(dist, { recursive: true, force: true })
 mkdirSync(dist)
 
 const common = { bundle: true, format: 'esm', target: 'es2022', minify: true, legalComments: 'none', absWorkingDir: fileURLToPath(here) }
-await build({ ...common, entryPoints: ['src/index.ts', 'src/worker.ts', 'src/pool_worker.ts'], outdir: 'dist', platform: 'browser' })
-await build({ ...common, entryPoints: ['src/node.ts', 'src/worker_node.ts', 'src/pool_worker_node.ts'], outdir: 'dist', platform: 'node' })
+for (const [platform, entryPoints] of [
+  ['browser', ['src/index.ts', 'src/pool_worker.ts']], ['node', ['src/node.ts', 'src/pool_worker_node.ts']],
+])
+  await build({ ...common, entryPoints, outdir: 'dist', platform })
+// What only the build for GPUs needs goes into a file of its own, which the worker imports when it is wanted.
+const split = { ...common, splitting: true, outdir: 'dist', chunkNames: '[name]-[hash]' }
+await build({ ...split, entryPoints: ['src/worker.ts'], platform: 'browser' })
+await build({ ...split, entryPoints: ['src/worker_node.ts'], platform: 'node' })
 
 const tsc = fileURLToPath(new URL('node_modules/typescript/bin/tsc', here))
 const types = spawnSync(process.execPath, [tsc, '--emitDeclarationOnly'], { cwd: fileURLToPath(here), stdio: 'inherit' })
@@ -37,8 +43,8 @@ for (const name of readdirSync(dist))
   if (name.endsWith('.d.ts') && !keep.has(name))
     rmSync(new URL(name, dist))
 
-const builds = readdirSync(wasm).filter(name => /^(simd|relaxed)(-threads)?\.wasm$/.test(name))
-if (builds.length !== 4)
-  throw new Error(`build/wasm has ${builds.length} of the engine's 4 builds: make wasm`)
+const builds = readdirSync(wasm).filter(name => /^(gpu|(simd|relaxed)(-threads)?)\.wasm$/.test(name))
+if (builds.length !== 5)
+  throw new Error(`build/wasm has ${builds.length} of the engine's 5 builds: make wasm`)
 for (const name of builds)
   copyFileSync(new URL(name, wasm), new URL(name, dist))

@@ -19,7 +19,7 @@ import { serveProgram } from './gpu_program.mjs'
 const TOP = fileURLToPath(new URL('../', import.meta.url))
 const PROGRAMS = join(TOP, 'build/wasm/simd-threads/tests')
 const PLAYER = join(TOP, 'build/wasm/gpu.mjs')
-const MOST_MS = 900_000
+const MOST_MS = 1_200_000
 
 const split = process.argv.indexOf('--')
 const words = process.argv.slice(2, split < 0 ? undefined : split)
@@ -31,7 +31,7 @@ const programs = readdirSync(PROGRAMS).filter(name => /^test_gpu_.*\.wasm$/.test
     .filter(name => parts.length === 0 || parts.some(part => name.includes(part))).sort()
 const total = { passed: 0, failed: 0, skipped: 0 }
 
-function count(where, status, text) {
+function count(where, started, status, text) {
     const said = /(\d+) passed, (\d+) failed, (\d+) skipped\s*$/.exec(text)
     const [passed, failed, skipped] = said ? said.slice(1).map(Number) : [0, 1, 0]
     total.passed += passed
@@ -40,7 +40,7 @@ function count(where, status, text) {
     if (failed || status !== 0 || !said)
         console.log(`FAIL ${where}, exit status ${status}:\n${text}`)
     else
-        console.log(`${text.replace(/^.*passed, .*\n?$/m, '')}ok: ${where}: ${said[0].trim()}`)
+        console.log(`${text.replace(/^.*passed, .*\n?$/m, '')}ok: ${where}: ${said[0].trim()} (${Math.round((Date.now() - started) / 1000)} s)`)
 }
 
 function skip(where, why) {
@@ -85,8 +85,9 @@ async function inNode() {
         return skip('GPU tests in Node', String(error.message).split('\n')[0])
     }
     for (const program of programs) {
+        const started = Date.now()
         const { status, text } = await runInNode(Gpu, dawn, program)
-        count(`${program}, Node`, status, text)
+        count(`${program}, Node`, started, status, text)
     }
 }
 
@@ -138,8 +139,9 @@ async function inChromium() {
         if (why)
             return skip('GPU tests in Chromium', why)
         for (const program of programs) {
+            const started = Date.now()
             const { status, text } = await page.evaluate(runInPage, { program, args, options, most: MOST_MS })
-            count(`${program}, Chromium`, status, text)
+            count(`${program}, Chromium`, started, status, text)
         }
     } finally {
         await browser.close()

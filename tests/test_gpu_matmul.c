@@ -226,6 +226,7 @@ static bool compute(device *d, work *k)
     const uint32_t state[4] = {0, p->n_tokens, 0, 0}, n_grid = p->n_tokens + p->spare;
     const size_t out_bytes = (size_t)n_grid * k->width * sizeof(float);
     d->r.modes.dot_int8 = p->int8;
+    d->r.modes.rolled = !d->r.modes.rolled; // every other product
     if (p->max_binding)
         d->player.limits.max_binding = p->max_binding;
     const ingle_status status = matrix_open(&m, &d->r, &source, &d->allocator, &e);
@@ -638,7 +639,7 @@ static void rounding_at_the_edges(void)
         const uint32_t block = i / 16;
         const float size = ldexpf(1, (int)(block % 240) - 120);
         uint32_t bits = block % 8 == 1 ? 0x7F800000u : block % 8 == 2 ? 0xFFC12345u : least - 2 + block % 5;
-        k.x[i] = block % 8 == 0 ? 0 : block % 8 == 4 ? size * test_random_float(&seed) * 1e-35f : size * test_random_float(&seed);
+        k.x[i] = block % 8 == 0 ? 0 : size * test_random_float(&seed) * (block % 8 == 4 ? 1e-35f : 1);
         if (i % 16 == block % 16 && (block % 8 == 1 || block % 8 == 2))
             memcpy(&k.x[i], &bits, sizeof bits);
         if (block % 8 == 3) {
@@ -670,10 +671,99 @@ static void rounding_at_the_edges(void)
     close_device(&d);
 }
 
+/* ---- without a GPU ---------------------------------------------------------------------------- */
+
+enum { NULL_ROWS = 200, NULL_COLS = 64, NULL_TOKENS = 100 };
+
+/* Records a norm and a product of one matrix and has them carried out. */
+static ingle_status record_two(recorder *r, const gpu_matrix *m, bool int8, ingle_error *e)
+{
+    const size_t n_x = NULL_TOKENS * NULL_COLS * sizeof(float);
+    const gpu_slice state = recorder_buffer(r, 16, "state"), x = recorder_buffer(r, n_x, "x"),
+                    room = recorder_buffer(r, gpu_rounded_bytes(NULL_COLS, NULL_TOKENS), "rounded"),
+                    normed = recorder_buffer(r, n_x, "normed"), gain = recorder_buffer(r, NULL_ROWS * sizeof(float), "gain"),
+                    out = recorder_buffer(r, NULL_TOKENS * NULL_ROWS * sizeof(float), "out");
+    const norm_op before = {.label = "norm", .kind = GRAPH_NORM_LAYER, .width = NULL_COLS, .gain = gain, .bias = gain,
+                            .state = state, .x = x, .out = int8 ? (gpu_slice){0} : normed,
+                            .rounded = gpu_rounded_in(room, NULL_COLS, NULL_TOKENS)};
+    const matmul_op op = {.label = "product", .w = m, .state = state, .x = normed, .rounded = before.rounded,
+                          .bias = gain, .epilogue = GRAPH_GATE_GELU, .out = out};
+    const uint32_t section = recorder_section(r);
+    op_norm(r, &before, NULL_TOKENS);
+    op_matmul(r, &op, NULL_TOKENS);
+    recorder_section_end(r);
+    const uint32_t ready = recorder_ready(r);
+    ingle_status status = recorder_play(r, e);
+    if (status == INGLE_OK)
+        status = recorder_wait(r, ready, NULL, e);
+    recorder_run(r, section, 1);
+    return status == INGLE_OK ? recorder_play(r, e) : status;
+}
+
+/* Against the null player, which checks every binding and dispatch, with no more than every WebGPU device
+ * has. */
+static ingle_status record_all(void *user, const ingle_allocator *a)
+{
+    static uint8_t blocks[NULL_ROWS * NULL_COLS / 32 * 18];
+    const bool int8 = *(const bool *)user;
+    const graph_tensor t = {"w", blocks, QUANT_Q4_0, NULL_ROWS, NULL_COLS, true};
+    const matrix_source source = {.tensors = {&t}, .n_tensors = 1};
+    gpu_player p;
+    recorder r;
+    gpu_matrix m = {0};
+    ingle_error e = {0};
+    ingle_status status = gpu_null_open(&p, NULL, a, &e);
+    if (status != INGLE_OK)
+        return status;
+    recorder_init(&r, &p, &(gpu_modes){.dot_int8 = int8}, a);
+    status = matrix_open(&m, &r, &source, &r.allocator, &e);
+    if (status == INGLE_OK)
+        status = record_two(&r, &m, int8, &e);
+    if (status == INGLE_OK)
+        CHECK(gpu_null_get_counts(&p)->dispatches == 2 && gpu_null_get_counts(&p)->pipelines == 2);
+    else
+        CHECK_MSG(status == INGLE_ERR_MEMORY, "%s", e.text);
+    matrix_close(&m, &r);
+    recorder_free(&r);
+    p.close(p.user);
+    return status;
+}
+
+static void recorded(void)
+{
+    for (int i = 0; i < 2; i++) {
+        bool int8 = i;
+        CHECK(record_all(&int8, NULL) == INGLE_OK);
+        CHECK(test_every_allocation(record_all, &int8) > 0);
+    }
+}
+
+/* The usual tiles fit the device, and are no larger than what there is to do. */
+static void usual_shapes(void)
+{
+    static const uint32_t memories[] = {16384, 32768, 49152};
+    gpu_matrix_part part = {.planes.integers = true};
+    gpu_matrix m = {.parts = &part, .n_parts = 1};
+    gpu_player p = {0};
+    recorder r = {.player = &p};
+    for (int i = 0; i < 3; i++)
+        for (int int8 = 0; int8 < 2; int8++)
+            for (m.rows = 32; m.rows < 100000; m.rows *= 3)
+                for (uint32_t n = 1; n <= 512; n++) {
+                    p.limits.max_workgroup_memory = memories[i];
+                    r.modes.dot_int8 = int8;
+                    const matmul_shape s = matmul_usual_shape(&r, &m, n);
+                    CHECK(s.tokens == 32 || s.tokens == 64 || s.tokens == 128);
+                    CHECK(matmul_shape_bytes(int8, &s) <= memories[i]);
+                    CHECK(s.tokens == 32 || s.tokens / 2 < n);
+                    CHECK(s.blocks >= 1 && s.blocks * s.tokens <= 256 && s.blocks <= 4);
+                }
+}
+
 int run_tests(int argc, char **argv);
 
 #define main run_tests
-TESTS(T(every_format) T(every_tile) T(every_number_of_tokens) T(every_size) T(matrices_in_parts)
+TESTS(T(recorded) T(usual_shapes) T(every_format) T(every_tile) T(every_number_of_tokens) T(every_size) T(matrices_in_parts)
       T(columns_of_no_whole_block) T(every_norm) T(rounding_at_the_edges))
 #undef main
 

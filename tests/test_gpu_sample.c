@@ -67,6 +67,7 @@ static bool open_device(fixture *f, const char *test, bool with_subgroups)
     test_gpu_modes(&f->player.limits, modes);
     if (!with_subgroups)
         modes[0].subgroup = 0;
+    modes[0].rolled = modes[0].subgroup == 0;
     recorder_init(&f->r, &f->player, &modes[0], NULL);
     f->state = recorder_buffer(&f->r, 4 * sizeof(uint32_t), "state");
     f->ids = recorder_buffer(&f->r, sizeof(uint32_t), "ids");
@@ -570,6 +571,9 @@ static void no_token(void)
     CHECK(choose(&f, &greedy, NULL, 0, logits) == SAMPLE_NAN);
     logits[2999] = 6;
     CHECK(choose(&f, &greedy, NULL, 0, logits) == 6); // the first of many
+    for (size_t i = 0; i < N; i++)
+        logits[i] = i == 1000 ? -0.0f : i == 2000 ? 0.0f : -1.0f; // equal, whatever their signs
+    CHECK(choose(&f, &greedy, NULL, 0, logits) == 1000);
     o.logit_bias = greedy.logit_bias = forbid_all;
     o.n_logit_bias = greedy.n_logit_bias = N;
     CHECK(choose(&f, &o, NULL, 0, logits) == SAMPLE_NO_TOKEN && choose(&f, &greedy, NULL, 0, logits) == SAMPLE_NO_TOKEN);
@@ -577,6 +581,35 @@ static void no_token(void)
     CHECK(choose(&f, &o, NULL, 0, logits) == N - 1 && choose(&f, &greedy, NULL, 0, logits) == N - 1);
     logits[5] = INFINITY; // forbidden: what their sum is no one knows
     CHECK(choose(&f, &o, NULL, 0, logits) == SAMPLE_NAN && choose(&f, &greedy, NULL, 0, logits) == SAMPLE_NAN);
+    close_vocab(&f);
+    close_device(&f);
+}
+
+/* A token whose logit is divided, and one that has the quotient from the start, are equal to the last bit,
+ * so the first of them is chosen; a unit less in the last place and it would be the other. */
+static void equal_after_penalty(void)
+{
+    enum { N = 40 };
+    float logits[N];
+    fixture f;
+    if (!open_device(&f, __func__, true))
+        return;
+    open_vocab(&f, N);
+    ingle_sampling o;
+    ingle_sampling_init(&o);
+    o.temperature = 0;
+    for (int i = 0; i < 300; i++) {
+        const int32_t first = (int32_t)below(N / 2), second = first + 1 + (int32_t)below(N / 2 - 1);
+        const int32_t divided = i % 2 ? first : second, other = i % 2 ? second : first;
+        o.repeat_penalty = 1 + uniform() * (i % 3 ? 1.0f : 100.0f);
+        for (int k = 0; k < N; k++)
+            logits[k] = -1;
+        logits[divided] = ldexpf(1 + uniform(), (int)below(40) - 20);
+        logits[other] = logits[divided] / o.repeat_penalty;
+        const uint32_t got = choose(&f, &o, &divided, 1, logits);
+        CHECK_MSG(got == (uint32_t)first, "%a / %a: token %u of %d and %d", (double)logits[divided],
+                  (double)o.repeat_penalty, (unsigned)got, (int)first, (int)second);
+    }
     close_vocab(&f);
     close_device(&f);
 }
@@ -718,7 +751,7 @@ static double bench_steps(fixture *f, const ingle_sampling *o)
         uint64_t from = 0, to = 0;
         CHECK_MSG(recorder_wait(&f->r, begin[i], &from, &e) == INGLE_OK, "%s", e.text);
         CHECK_MSG(recorder_wait(&f->r, end[i], &to, &e) == INGLE_OK, "%s", e.text);
-        const double ns = (double)(to - from) / BENCH_STEPS;
+        const double ns = (double)(to - from) / (double)BENCH_STEPS;
         best = ns < best ? ns : best;
     }
     return best;
@@ -759,7 +792,7 @@ static int bench(void)
 int run_tests(int argc, char **argv);
 
 #define main run_tests
-TESTS(T(random_cases) T(random_cases_without_subgroups) T(bursts) T(no_token) T(unsupported) T(history) T(recorded))
+TESTS(T(random_cases) T(random_cases_without_subgroups) T(bursts) T(no_token) T(equal_after_penalty) T(unsupported) T(history) T(recorded))
 #undef main
 
 int main(int argc, char **argv)

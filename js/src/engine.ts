@@ -1,7 +1,6 @@
 // The core's exports as typed calls: text in and out, errors as IngleError. src/wasm/exports.c says
 // what each export promises. Addresses are unsigned 32-bit numbers; 0 = none.
-import { codeOfStatus, IngleError } from './errors.ts'
-import { WAIT } from './gpu.ts'
+import { codeOfStatus, IngleError, WAIT } from './errors.ts'
 import type { KvType, ModelInfo } from './types.ts'
 import type { Core } from './wasm.ts'
 
@@ -64,8 +63,13 @@ export class Engine {
       const result = call()
       if (result !== WAIT && (result !== 0 || this.call('wasm_status') !== WAIT))
         return result
-      await this.core.gpu.settled()
+      await this.settled()
     }
+  }
+
+  /** Resolves when the core, told to wait, should ask again. */
+  async settled(): Promise<void> {
+    await this.core.gpu?.settled()
   }
 
   /** An export that gives a status or a count, once the GPU has answered. */

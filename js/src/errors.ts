@@ -22,6 +22,9 @@ export interface WireError {
   cause: string
 }
 
+/** What an export says that waits for the GPU. */
+export const WAIT = -statusNames.indexOf('WAIT')
+
 export function codeOfStatus(status: number): ErrorCode {
   const name = statusNames[-status]
   return name && name !== 'OK' && name !== 'WAIT' ? name : 'ERR_INTERNAL'

@@ -3,9 +3,7 @@
 import { statusNames } from './error_codes.ts'
 import { IngleError } from './errors.ts'
 import type { Most } from './gpu_objects.ts'
-import { Player, WAIT } from './player.ts'
-
-export { WAIT }
+import { Player } from './player.ts'
 
 export interface GpuOptions {
   /** As if the adapter had none. */
@@ -139,7 +137,7 @@ export class Gpu {
       Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
       limits.maxComputeWorkgroupsPerDimension, limits.maxStorageBuffersPerShaderStage,
       has('subgroups') && info.subgroupMinSize, has('subgroups') && info.subgroupMaxSize,
-      has('shader-f16'), Number(packedDot), has('timestamp-query'),
+      has('shader-f16'), Number(packedDot), has('timestamp-query'), Number(info.isFallbackAdapter),
     ]
     numbers.forEach((n, i) => view.setUint32(NAME + 16 + 4 * i, n, true))
   }

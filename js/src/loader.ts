@@ -65,7 +65,7 @@ export async function loadModel(
       loaded += piece.length
       ahead += gpu ? piece.length : 0
       if (ahead >= BEHIND) {
-        await engine.core.gpu.caughtUp()
+        await engine.core.gpu?.caughtUp()
         ahead = 0
       }
     }
@@ -83,7 +83,7 @@ export async function loadModel(
     if (hash)
       verify(engine, hash, bytes.sha256!)
     if (gpu)
-      await engine.core.gpu.caughtUp() // what went wrong so far is told now
+      await engine.core.gpu?.caughtUp() // what went wrong so far is told now
     const model = engine.get('wasm_loader_take', loader)
     return { model, tell: later => teller.say(later, loaded, true) }
   } finally {

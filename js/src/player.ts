@@ -3,7 +3,7 @@
 // there; what else is wrong the device finds out later: it is told by the next call, at the latest by the
 // one that answers the next READY.
 import { statusNames, type ErrorCode } from './error_codes.ts'
-import { IngleError } from './errors.ts'
+import { IngleError, WAIT } from './errors.ts'
 import { ObjectMaker, type Group, type Kernel, type Most } from './gpu_objects.ts'
 import { Readback, STAMPS_MOST } from './readback.ts'
 
@@ -21,8 +21,6 @@ const READ = 10
 const READY = 11
 const STAMP = 12
 const SUBMIT = 13
-
-export const WAIT = -statusNames.indexOf('WAIT')
 
 /** Bytes that go from shared memory at a time: as a copy, since not every WebGPU takes it as it is. */
 const WRITE_PIECE = 1 << 20
@@ -232,7 +230,7 @@ export class Player {
     const { queue } = this.#device
     const { buffer } = this.#memory
     if (buffer instanceof ArrayBuffer)
-      return queue.writeBuffer(to, offset, buffer, address, bytes)
+      return queue.writeBuffer(to, offset, new Uint8Array(buffer, address, bytes))
     this.#piece ??= new Uint8Array(WRITE_PIECE)
     for (let done = 0; done < bytes; done += WRITE_PIECE) {
       const n = Math.min(WRITE_PIECE, bytes - done)

@@ -4,7 +4,7 @@ import { openBytes } from './bytes.ts'
 import { Engine, type SessionOptions } from './engine.ts'
 import { IngleError, toWire } from './errors.ts'
 import { generate } from './generation.ts'
-import type { WorkerHost } from './host.ts'
+import type { ByteStream, WorkerHost } from './host.ts'
 import { refuseTooLarge } from './limits.ts'
 import { loadModel } from './loader.ts'
 import type { LoadRequest, Replies, Request, ToWorker } from './protocol.ts'
@@ -16,9 +16,7 @@ interface Loaded {
   model: number
   info: ModelInfo
   options: SessionOptions
-  /** Does the model's own session run on the GPU? */
-  gpu: boolean
-  /** Why not. */
+  /** Why it does not run on a GPU; empty if it does. */
   whyNot: string
   pool: Pool
   /** By the page's numbers; 0 is the model's own. */
@@ -27,8 +25,21 @@ interface Loaded {
 
 class Stopped extends Error {}
 
-/** What the GPU can fail with where the CPU may do. */
-const GPU_FAILURES = ['ERR_DEVICE', 'ERR_DEVICE_LOST', 'ERR_MEMORY', 'ERR_UNSUPPORTED']
+/** After these the CPU may do better. */
+const GPU_FAULTS = ['ERR_DEVICE', 'ERR_DEVICE_LOST', 'ERR_MEMORY', 'ERR_UNSUPPORTED']
+
+/** Knows whether anything was read: what was not can be read by someone else. */
+function countReads<T extends ByteStream>(bytes: T): T & { reads: number } {
+  const next = bytes.next
+  const counted = Object.assign(bytes, {
+    reads: 0,
+    next() {
+      counted.reads++
+      return next.call(bytes)
+    },
+  })
+  return counted
+}
 
 class Server {
   readonly #host: WorkerHost
@@ -93,7 +104,7 @@ class Server {
         return engine.withText(request.context, (at, n) => engine.text('wasm_chat_render', model, at, n))
       case 'bench':
         return bench(engine, loaded.pool, model, loaded.info.vocabSize, loaded.options, request, this.#job(id),
-          loaded.gpu ? sessions.get(0)?.handle : undefined)
+          engine.core.gpu ? sessions.get(0)?.handle : undefined)
       case 'openSession':
         return this.#openSession(loaded)
       case 'closeSession':
@@ -145,75 +156,87 @@ class Server {
       throw new IngleError('ERR_USAGE', 'this worker has a model already')
     const source = request.source
     refuseTooLarge('size' in source ? source.size ?? 0 : 0)
-    const choice = chooseBuild(host, request.build, request.threads)
-    const starting = startCore(host, choice, line => host.post({ warning: line }))
-    starting.catch(() => {}) // heard of below; the source's own failure may come first
-    let bytes = await openBytes(source, host, () => this.#pull(id))
+    const open = () => {
+      const opening = openBytes(source, host, () => this.#pull(id)).then(countReads)
+      opening.catch(() => {}) // heard of by whoever reads
+      return opening
+    }
+    let opening = open()
     try {
-      refuseTooLarge(bytes.total)
-      const core = await starting
-      const engine = new Engine(core)
-      const pool = new Pool(core, host)
-      let whyNot = await this.#openGpu(core, request)
-      // More workers than processors would only wait for one another, at every step of a token.
-      const most = Math.min(request.threads || host.threads, host.processors) - 1
-      const bring = async () => {
-        const holding = pool.hold(whyNot ? most : 0)
-        holding.catch(() => {}) // awaited below; a damaged file may be told of first
-        const { contextSize, kvType, kernels } = request
-        const options = { contextSize, kvType, kernels, threads: 1 }
-        const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress }), whyNot ? undefined : options)
+      let whyNot = 'the CPU was asked for'
+      if (request.backend !== 'cpu' && !request.build) {
         try {
-          tell('compile')
-          const workers = await holding
-          options.threads = workers + 1
-          engine.call('wasm_set_cores', options.threads)
-          const session = { handle: engine.openSession(model, options), workers }
-          return { model, info: engine.modelInfo(model), options, session, tell }
+          return await this.#loadFrom(opening, await this.#startGpu(request), id, request, '')
         } catch (error) {
-          engine.call('wasm_model_close', model)
-          throw error
+          whyNot = await this.#whyCpu(error, request, opening)
+          if ((await opening).reads > 0)
+            opening = open()
         }
       }
-      const { model, info, options, session, tell } = await bring().catch(async error => {
-        if (whyNot || request.backend === 'gpu' || !GPU_FAILURES.includes((error as IngleError).code))
-          throw error
-        if (source.kind === 'pull') // what has gone to the GPU cannot be had again
-          throw new IngleError(error.code, `${error.message}; the source can be read only once, so the CPU cannot take over: backend 'cpu' loads it there`, { cause: error })
-        core.gpu.close()
-        whyNot = String((error as Error).message)
-        bytes.cancel()
-        bytes = await openBytes(source, host, () => this.#pull(id))
-        refuseTooLarge(bytes.total)
-        return bring()
-      })
-      this.#loaded = { engine, model, info, options, gpu: !whyNot, whyNot, pool, sessions: new Map([[0, session]]) }
-      tell('ready')
-      if (core.why && whyNot)
-        host.post({ warning: core.why })
-      return { info, device: this.#device(this.#loaded, session.handle) }
+      const core = startCore(host, chooseBuild(host, request.build, request.threads), line => host.post({ warning: line }))
+      return await this.#loadFrom(opening, await core, id, request, whyNot)
     } catch (error) {
-      bytes.cancel()
+      await opening.then(bytes => bytes.cancel(), () => {})
       throw error
     }
   }
 
-  /** Opens the GPU that the core may use; why there is none, empty if there is. */
-  async #openGpu(core: Core, { backend }: LoadRequest): Promise<string> {
-    if (backend === 'cpu')
-      return 'the CPU was asked for'
+  /** What kept the model off the GPU, if the CPU may have it now; else throws it. */
+  async #whyCpu(error: unknown, { backend, source }: LoadRequest, opening: Promise<{ reads: number }>): Promise<string> {
+    const gpusFault = error instanceof IngleError && GPU_FAULTS.includes(error.code)
+    if (backend === 'gpu' || !gpusFault)
+      throw error
+    if (source.kind === 'pull' && (await opening).reads > 0) { // what has gone to the GPU cannot be had again
+      const why = 'the source can be read only once, so the CPU cannot take over: backend \'cpu\' loads it there'
+      throw new IngleError(error.code, `${error.message}; ${why}`, { cause: error })
+    }
+    return error.message
+  }
+
+  /** The core for GPUs with a device, or why there is none. */
+  async #startGpu({ backend }: LoadRequest): Promise<Core> {
+    const wanted = backend === 'gpu'
+    const gpu = await this.#host.gpu(wanted)
+    if (!gpu)
+      throw new IngleError('ERR_DEVICE', 'there is no WebGPU here')
+    const core = await startCore(this.#host, { build: 'gpu', why: '' }, line => this.#host.post({ warning: line }))
+    await core.gpu!.open(gpu, { software: wanted })
+    return core
+  }
+
+  async #loadFrom(opening: Promise<ByteStream & { sha256?: string }>, core: Core, id: number, request: LoadRequest, whyNot: string):
+  Promise<Replies['load']> {
+    const host = this.#host
+    const bytes = await opening
+    refuseTooLarge(bytes.total)
+    const engine = new Engine(core)
+    const pool = new Pool(core, host)
+    // More workers than processors would only wait for one another, at every step of a token.
+    const holding = pool.hold(core.gpu ? 0 : Math.min(request.threads || host.threads, host.processors) - 1)
+    holding.catch(() => {}) // awaited below; a damaged file may be told of first
     try {
-      const wanted = backend === 'gpu'
-      await core.gpu.open(await this.#host.gpu(wanted), { software: wanted })
-      return ''
+      const { contextSize, kvType, kernels } = request
+      const options = { contextSize, kvType, kernels, threads: 1 }
+      const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress }), core.gpu && options)
+      const workers = await holding
+      options.threads = workers + 1
+      engine.call('wasm_set_cores', options.threads)
+      tell('compile')
+      const info = engine.modelInfo(model)
+      const session = engine.openSession(model, options)
+      this.#loaded = { engine, model, info, options, whyNot, pool, sessions: new Map([[0, { handle: session, workers }]]) }
+      tell('ready')
+      if (core.why)
+        host.post({ warning: core.why })
+      return { info, device: this.#device(this.#loaded, session) }
     } catch (error) {
-      if (backend === 'gpu')
-        throw error
-      return (error as Error).message
+      core.gpu?.close()
+      throw error
     }
   }
 
-  #device({ engine, model, options, gpu, whyNot }: Loaded, session: number): Device {
+  #device({ engine, model, options, whyNot }: Loaded, session: number): Device {
+    const gpu = engine.core.gpu !== undefined
     const need = engine.sessionMemory(model, options)
     const { build, why } = engine.core
     const backend = engine.text('wasm_session_backend', session)

@@ -15,7 +15,7 @@ export interface RemoteFile {
 }
 
 /** How the WebAssembly core was built. */
-export type Build = 'simd' | 'relaxed' | 'simd+threads' | 'relaxed+threads'
+export type Build = 'simd' | 'relaxed' | 'simd+threads' | 'relaxed+threads' | 'gpu'
 
 export type KvType = 'f16' | 'q8_0' | 'q4_0'
 

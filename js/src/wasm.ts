@@ -1,6 +1,6 @@
 // Which build of the core runs here, and bringing it up: memory, imports, pool workers.
 import { IngleError } from './errors.ts'
-import { Gpu } from './gpu.ts'
+import type { Gpu } from './gpu.ts'
 import type { PoolPort, PoolStart, WorkerHost } from './host.ts'
 import { MEMORY_MOST } from './limits.ts'
 import type { Build } from './types.ts'
@@ -86,10 +86,7 @@ function makeMemory(shared: boolean): WebAssembly.Memory {
   throw new IngleError('ERR_INTERNAL', 'no size of memory was tried')
 }
 
-/** Module `gpu` for the pool's workers, which never call it. */
-const NO_GPU = Object.fromEntries(['open', 'play', 'wait', 'failure', 'close'].map(name => [name, () => 0]))
-
-function imports(memory: WebAssembly.Memory, log: (line: string) => void, gpu: WebAssembly.ModuleImports): WebAssembly.Imports {
+function imports(memory: WebAssembly.Memory, log: (line: string) => void, gpu?: WebAssembly.ModuleImports): WebAssembly.Imports {
   const text = (address: number, n: number) =>
     new TextDecoder().decode(new Uint8Array(memory.buffer, address >>> 0, n >>> 0).slice())
   return {
@@ -104,7 +101,7 @@ function imports(memory: WebAssembly.Memory, log: (line: string) => void, gpu: W
       number: (address: number, n: number) => Number(text(address, n)),
       log: (address: number, n: number) => log(text(address, n)),
     },
-    gpu,
+    ...gpu && { gpu },
     math: Math as unknown as WebAssembly.ModuleImports,
   }
 }
@@ -114,8 +111,8 @@ export interface Core {
   why: string
   module: WebAssembly.Module
   memory: WebAssembly.Memory
-  /** Closed at first: there may be no WebGPU, or nobody may want it. */
-  gpu: Gpu
+  /** Of the build for GPUs; closed at first. */
+  gpu?: Gpu
   exports: Record<string, (...args: number[]) => number>
 }
 
@@ -124,8 +121,9 @@ type Exports = Record<string, (...args: number[]) => number>
 export async function startCore(host: WorkerHost, { build, why }: Choice, log: (line: string) => void): Promise<Core> {
   const module = await host.compile(fileOf(build))
   const memory = makeMemory(build.includes('threads'))
-  const gpu = new Gpu(memory)
-  const instance = await WebAssembly.instantiate(module, imports(memory, log, gpu.imports))
+  // What only this build needs is a file of its own.
+  const gpu = build === 'gpu' ? new (await import('./gpu.ts')).Gpu(memory) : undefined
+  const instance = await WebAssembly.instantiate(module, imports(memory, log, gpu?.imports))
   const exports = instance.exports as unknown as Exports
   exports._initialize!()
   return { build, why, module, memory, gpu, exports }
@@ -133,7 +131,7 @@ export async function startCore(host: WorkerHost, { build, why }: Choice, log: (
 
 /** Runs in a pool worker: never returns while the pool lives. */
 export function runPoolWorker(start: PoolStart, ready: () => void): void {
-  const instance = new WebAssembly.Instance(start.module, imports(start.memory, () => {}, NO_GPU))
+  const instance = new WebAssembly.Instance(start.module, imports(start.memory, () => {}))
   const stack = instance.exports.__stack_pointer as WebAssembly.Global
   stack.value = start.stack
   ready()

@@ -16,6 +16,7 @@ const FILES: Record<string, URL> = {
   'relaxed.wasm': new URL('./relaxed.wasm', import.meta.url),
   'simd-threads.wasm': new URL('./simd-threads.wasm', import.meta.url),
   'relaxed-threads.wasm': new URL('./relaxed-threads.wasm', import.meta.url),
+  'gpu.wasm': new URL('./gpu.wasm', import.meta.url),
 }
 
 async function compile(file: string): Promise<WebAssembly.Module> {

@@ -71,7 +71,7 @@ function openFile(path) {
 }
 
 async function loadLarge(device) {
-  const core = await startCore({ compile }, { build: 'simd', why: '' }, () => {})
+  const core = await startCore({ compile }, { build: device ? 'gpu' : 'simd', why: '' }, () => {})
   const engine = new Engine(core)
   const options = { contextSize: 512, kvType: 'f16', threads: 1 }
   if (device)
@@ -121,7 +121,7 @@ async function answerOf(gpu, request, chunks = []) {
       },
     })
   })
-  hear({ id: 1, request: { op: 'load', backend: 'auto', contextSize: 64, kvType: 'f16', threads: 1, build: 'simd', ...request } })
+  hear({ id: 1, request: { op: 'load', backend: 'auto', contextSize: 64, kvType: 'f16', threads: 1, ...request } })
   return { ...await ended, opened }
 }
 

@@ -13,6 +13,14 @@ ingle_status gpu_open_bursts(gpu *g, ingle_error *err)
     return status;
 }
 
+ingle_status gpu_reopen_bursts(gpu *g, ingle_error *err)
+{
+    if (!g->can_sample)
+        return INGLE_OK;
+    op_sample_close(&g->sample, g->r);
+    return op_sample_open(&g->sample, g->r, g->graph->sizes.n_vocab, GPU_RING, g->opt.n_ctx, err);
+}
+
 bool gpu_can_sample(const gpu *g, const ingle_sampling *s)
 {
     return g->can_sample && op_sample_supports(s, g->graph->sizes.n_vocab);
@@ -29,6 +37,7 @@ ingle_status gpu_record_bursts(gpu *g, ingle_error *err)
 {
     if (!g->can_sample)
         return INGLE_OK;
+    mem_free(&g->allocator, g->steps_of);
     g->steps_of = mem_alloc(&g->allocator, g->n_buckets * sizeof *g->steps_of);
     if (!g->steps_of)
         return error_memory(err, g->n_buckets * sizeof *g->steps_of, "sections");

@@ -78,7 +78,7 @@ static ingle_status find_calls(dawn *d, const char *path, ingle_error *err)
     ingle_error why = {0};
     host_library *library = open_library(path, &why);
     if (!library)
-        return error_set(err, INGLE_ERR_DEVICE, "no Dawn library (INGLE_DAWN names it): %s", why.text);
+        return error_set(err, INGLE_ERR_DEVICE, "no GPU: no Dawn library (INGLE_DAWN names it): %s", why.text);
     const char *missing = NULL;
 #define FIND_CALL(result, name, arguments)                                                          \
     d->call.name = (result(*) arguments)host_library_symbol(library, "wgpu" #name);                 \
@@ -127,6 +127,7 @@ static void adapter_name(dawn *d, char *name, size_t size, gpu_limits *limits)
     dawn_copy_text(name, size, info.device.n ? info.device : info.description);
     limits->subgroup_min = info.subgroup_min;
     limits->subgroup_max = info.subgroup_max;
+    limits->software = info.adapter_type == DAWN_ADAPTER_CPU;
     d->call.AdapterInfoFreeMembers(info);
 }
 

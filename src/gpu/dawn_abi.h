@@ -25,7 +25,7 @@ enum { DAWN_SUCCESS = 1 }; // of every status
 enum { DAWN_WAIT_ANY_ONLY = 1, DAWN_ALLOW_SPONTANEOUS = 3 }; // when a callback may come
 enum { DAWN_ERROR_OUT_OF_MEMORY = 3 }; // the others are faults of ours or of Dawn's
 enum { DAWN_LOW_POWER = 1, DAWN_HIGH_PERFORMANCE = 2 };
-enum { DAWN_LEVEL_CORE = 2 };
+enum { DAWN_LEVEL_CORE = 2, DAWN_ADAPTER_CPU = 3 };
 enum { DAWN_FEATURE_TIMESTAMPS = 3, DAWN_FEATURE_F16 = 10, DAWN_FEATURE_SUBGROUPS = 17 };
 enum { DAWN_WGSL_PACKED_DOT = 2 };
 enum { DAWN_MAP_READ = 1, DAWN_STAGE_COMPUTE = 4, DAWN_QUERY_TIMESTAMP = 2 };

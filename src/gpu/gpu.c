@@ -5,12 +5,13 @@
 #include "base/error.h"
 #include "gpu/gpu_impl.h"
 #include "gpu/op_norm.h"
+#include "gpu/selftest.h"
 
 /* ---- opening ---------------------------------------------------------------------------------- */
 
 gpu_modes gpu_best_modes(const gpu_limits *l)
 {
-    gpu_modes m = {.dot_int8 = l->packed_dot != 0};
+    gpu_modes m = {.dot_int8 = l->packed_dot != 0, .rolled = l->software != 0};
     // A kernel counts on every subgroup being this large: only where there is one size.
     if (l->subgroup_min == l->subgroup_max && l->subgroup_min >= 4)
         m.subgroup = l->subgroup_min;
@@ -54,6 +55,23 @@ uint32_t gpu_bucket(const gpu *g, uint64_t n_positions)
     return i;
 }
 
+/* Partial results of attention: of the widest pass that goes the way of single tokens, at any length of
+ * context. */
+static void open_partials(gpu *g)
+{
+    const graph_sizes *s = &g->graph->sizes;
+    recorder *r = g->r;
+    uint64_t partials = 0;
+    for (uint32_t n = 1; n <= ATTEND_FEW && n <= g->opt.n_batch; n++)
+        for (uint64_t most = GPU_BUCKET_FIRST; most < 2 * (uint64_t)g->opt.n_ctx; most *= 2) {
+            const attend_op op = {
+                .kv = g->kv, .n_heads = s->n_heads, .n_tokens = n, .max_positions = gpu_bucket_positions(g, most)};
+            const uint64_t bytes = attend_partial_bytes(r, &op);
+            partials = bytes > partials ? bytes : partials;
+        }
+    g->partials = recorder_buffer(r, partials, "partials");
+}
+
 static void open_buffers(gpu *g)
 {
     const graph_sizes *s = &g->graph->sizes;
@@ -70,16 +88,7 @@ static void open_buffers(gpu *g)
         g->k_cache[i] = recorder_buffer(r, kv_k_bytes(&g->kv), "k cache");
         g->v_cache[i] = recorder_buffer(r, kv_v_bytes(&g->kv), "v cache");
     }
-    // partial results of the widest pass that goes the way of single tokens, at any length of context
-    uint64_t partials = 0;
-    for (uint32_t n = 1; n <= ATTEND_FEW && n <= g->opt.n_batch; n++)
-        for (uint64_t most = GPU_BUCKET_FIRST; most < 2 * (uint64_t)g->opt.n_ctx; most *= 2) {
-            const attend_op op = {
-                .kv = g->kv, .n_heads = s->n_heads, .n_tokens = n, .max_positions = gpu_bucket_positions(g, most)};
-            const uint64_t bytes = attend_partial_bytes(r, &op);
-            partials = bytes > partials ? bytes : partials;
-        }
-    g->partials = recorder_buffer(r, partials, "partials");
+    open_partials(g);
     const uint64_t widest = (g->graph->in_width + 31) / 32 * 32;
     g->normed = recorder_buffer(r, rows * widest * sizeof(float), "normed");
     g->rounded = recorder_buffer(r, gpu_rounded_bytes(widest, rows), "rounded");
@@ -98,6 +107,7 @@ static ingle_status record_sections(gpu *g, ingle_error *err)
     uint32_t n = 1;
     while (n < GPU_MOST_BUCKETS && (uint64_t)GPU_BUCKET_FIRST << (n - 1) < g->opt.n_ctx)
         n++;
+    mem_free(&g->allocator, g->buckets);
     g->buckets = mem_alloc(&g->allocator, n * sizeof *g->buckets);
     if (!g->buckets)
         return error_memory(err, n * sizeof *g->buckets, "sections");
@@ -120,8 +130,40 @@ static ingle_status record_sections(gpu *g, ingle_error *err)
     return INGLE_OK;
 }
 
-/* All that a session has on the device, recorded; its kernels are being compiled. */
+static void drop_sections(gpu *g)
+{
+    while (g->n_sections > 0)
+        recorder_drop_section(g->r, g->sections[--g->n_sections]);
+}
+
+/* Asks for all kernels, and those of the self-test, which computes with vectors of the graph. */
 static ingle_status prepare(gpu *g, ingle_error *err)
+{
+    ingle_status status = record_sections(g, err);
+    if (status == INGLE_OK && !g->opt.unchecked && !g->shared->awaits)
+        status = selftest_open(&g->selftest, g, err);
+    if (status != INGLE_OK)
+        return status;
+    g->ready = recorder_ready(g->r);
+    return recorder_play(g->r, err);
+}
+
+/* What it can do only when the weights are there. */
+ingle_status gpu_settle(gpu *g, ingle_error *err)
+{
+    ingle_status status = gpu_upload_rope(g, err);
+    if (status != INGLE_OK || g->opt.unchecked)
+        return status;
+    g->r->modes = g->modes;
+    status = selftest_open(&g->selftest, g, err);
+    if (status != INGLE_OK)
+        return status;
+    g->ready = recorder_ready(g->r);
+    return recorder_play(g->r, err);
+}
+
+/* All that a session has on the device. */
+static ingle_status open_all(gpu *g, ingle_error *err)
 {
     ingle_status status = kv_check(&g->kv, err);
     if (status == INGLE_OK)
@@ -132,12 +174,7 @@ static ingle_status prepare(gpu *g, ingle_error *err)
     }
     if (status == INGLE_OK)
         status = gpu_lower(g, err);
-    if (status == INGLE_OK)
-        status = record_sections(g, err);
-    if (status != INGLE_OK)
-        return status;
-    g->ready = recorder_ready(g->r);
-    return recorder_play(g->r, err);
+    return status == INGLE_OK ? prepare(g, err) : status;
 }
 
 ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const ingle_allocator *a, ingle_error *err)
@@ -148,17 +185,19 @@ ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const in
     gpu *g = mem_zero(a, 1, sizeof *g);
     if (!g)
         return error_memory(err, sizeof *g, "a GPU session");
-    g->allocator = *a;
+    if (a)
+        g->allocator = *a;
     g->shared = d;
     g->graph = d->graph;
     g->opt = *opt;
+    g->opt.unchecked = opt->unchecked || d->player.blind;
     g->modes = opt->modes ? *opt->modes : d->best;
     name_backend(g);
     g->r = &d->r;
     g->kv = (kv_layout){opt->k_format, opt->v_format, opt->n_ctx, g->graph->sizes.n_kv_heads, g->graph->sizes.d_head};
     gpu_enter(g);
     d->n_sessions++;
-    const ingle_status status = prepare(g, err);
+    const ingle_status status = open_all(g, err);
     if (status == INGLE_OK && d->awaits)
         d->first = g;
     gpu_leave(g);
@@ -196,12 +235,6 @@ static void drop_buffers(gpu *g)
     op_sample_close(&g->sample, g->r);
 }
 
-static void drop_sections(gpu *g)
-{
-    for (uint32_t i = 0; i < g->n_sections; i++)
-        recorder_drop_section(g->r, g->sections[i]);
-}
-
 void gpu_close(gpu *g)
 {
     if (!g)
@@ -210,6 +243,7 @@ void gpu_close(gpu *g)
     ingle_error ignored;
     gpu_enter(g);
     recorder_recover(g->r); // other sessions need not suffer from what this one asked for
+    selftest_close(g->selftest, g);
     drop_buffers(g);
     drop_sections(g);
     recorder_play(g->r, &ignored);
@@ -227,20 +261,92 @@ void gpu_close(gpu *g)
     mem_free(&a, g);
 }
 
+/* Matrices count once (a head that is the embedding); activations without attention's partial results,
+ * which depend on the device. */
+ingle_status gpu_plan(const graph *gr, const gpu_options *opt, gpu_needs *out, ingle_error *err)
+{
+    const graph_sizes *s = &gr->sizes;
+    const kv_layout kv = {opt->k_format, opt->v_format, opt->n_ctx, s->n_kv_heads, s->d_head};
+    *out = (gpu_needs){0};
+    ingle_status status = kv_check(&kv, err);
+    for (size_t i = 0; status == INGLE_OK && i < gr->n_tensors; i++) {
+        const graph_tensor *t = &gr->tensors[i];
+        gpu_planes p = {.bytes = t->cols * sizeof(float)};
+        bool before = false;
+        for (size_t j = 0; j < i; j++)
+            before = before || strcmp(gr->tensors[j].name, t->name) == 0;
+        if (t->rows > 1)
+            status = planes_plan(&p, t->format, t->rows, t->cols, err);
+        out->weights += before ? 0 : p.bytes;
+    }
+    if (status != INGLE_OK)
+        return status;
+    const uint64_t d_q = (uint64_t)s->n_heads * s->d_head, d_kv = (uint64_t)s->n_kv_heads * s->d_head;
+    const uint64_t floats = gr->plan_width + 2 * d_q + 2 * d_kv + gr->in_width;
+    out->kv = s->n_layers * (kv_k_bytes(&kv) + kv_v_bytes(&kv));
+    out->scratch = opt->n_batch * floats * sizeof(float) + gpu_rounded_bytes(gr->in_width, opt->n_batch) +
+                   2 * (uint64_t)s->n_vocab * sizeof(float);
+    return INGLE_OK;
+}
+
 const char *gpu_name(const gpu *g)
 {
     return g->name;
 }
 
+const char *gpu_notes(const gpu *g)
+{
+    return g->notes;
+}
+
+/* Gives up the most able mode. What it cannot do is noted; ERR_DEVICE if there is nothing to give up. */
+static ingle_status demote(gpu *g, ingle_error *err)
+{
+    const bool subgroups = g->modes.subgroup != 0;
+    if (!subgroups && !g->modes.dot_int8)
+        return INGLE_ERR_DEVICE;
+    const size_t n = strlen(g->notes);
+    snprintf(g->notes + n, sizeof g->notes - n, "%s%s off: %s", n ? "\n" : "", subgroups ? "subgroups" : "int8",
+             err->text);
+    if (subgroups)
+        g->modes.subgroup = 0;
+    else
+        g->modes.dot_int8 = false;
+    g->r->error = (ingle_error){0};
+    g->r->broken = false; // the tape was carried out; some of its kernels are of no use
+    g->r->modes = g->modes;
+    name_backend(g);
+    selftest_close(g->selftest, g);
+    g->selftest = NULL;
+    g->is_compiled = false;
+    drop_sections(g);
+    recorder_drop(g->r, &g->partials);
+    open_partials(g);
+    gpu_fuse(g);
+    const ingle_status status = gpu_reopen_bursts(g, err);
+    return status == INGLE_OK ? prepare(g, err) : status;
+}
+
 ingle_status gpu_wait_ready(gpu *g, ingle_error *err)
 {
-    if (g->is_ready)
-        return INGLE_OK;
+    ingle_error own = {0};
+    err = err ? err : &own;
     if (g->shared->awaits)
         return error_set(err, INGLE_ERR_USAGE, "the weights are still to come");
-    const ingle_status status = recorder_wait(g->r, g->ready, NULL, err);
-    g->is_ready = status == INGLE_OK;
-    return status;
+    while (!g->is_ready) {
+        ingle_status status = g->is_compiled ? INGLE_OK : recorder_wait(g->r, g->ready, NULL, err);
+        g->is_compiled = status == INGLE_OK;
+        if (status == INGLE_OK && g->selftest)
+            status = selftest_check(g->selftest, g, err);
+        if (status == INGLE_ERR_DEVICE && g->selftest && demote(g, err) == INGLE_OK)
+            continue;
+        if (status != INGLE_OK)
+            return status;
+        selftest_close(g->selftest, g);
+        g->selftest = NULL;
+        g->is_ready = true;
+    }
+    return error_clear(err);
 }
 
 ingle_status gpu_ready(gpu *g, ingle_error *err)
@@ -269,7 +375,7 @@ static ingle_status prepare_pass(gpu *g, uint32_t n, size_t n_positions, ingle_e
     recorder_section_end(g->r);
     if (g->r->n_kernels > before) {
         g->ready = recorder_ready(g->r);
-        g->is_ready = false;
+        g->is_compiled = g->is_ready = false;
     }
     const ingle_status status = recorder_play(g->r, err);
     return status == INGLE_OK ? gpu_wait_ready(g, err) : status;

@@ -15,12 +15,20 @@ typedef struct {
     uint32_t n_ctx, n_batch;     // both > 0
     uint32_t k_format, v_format; // quant ids of the cache: F16 or Q8_0
     const gpu_modes *modes;      // NULL = the best for this device
+    bool unchecked;              // no self-test: for players that compute nothing
 } gpu_options;
 
 typedef struct gpu_shared gpu_shared;
 typedef struct gpu gpu;
 
 gpu_modes gpu_best_modes(const gpu_limits *limits);
+
+/* What gpu_open would take, in bytes of GPU memory. ERR_UNSUPPORTED as gpu_open. */
+typedef struct {
+    uint64_t weights, kv, scratch;
+} gpu_needs;
+
+ingle_status gpu_plan(const graph *g, const gpu_options *opt, gpu_needs *out, ingle_error *err);
 
 /* Takes the player, also when it fails. streamed: matrices have no data; they are fed. */
 ingle_status gpu_shared_open(gpu_shared **out, const graph *g, const gpu_player *player, bool streamed,
@@ -36,13 +44,15 @@ bool gpu_shared_broken(const gpu_shared *d);              // the device is of no
 ingle_status gpu_shared_feed(gpu_shared *d, str tensor, const void *bytes, size_t n, ingle_error *err);
 ingle_status gpu_shared_end(gpu_shared *d, ingle_error *err);
 
-/* The kernels are still being compiled when it returns: gpu_ready says when they are usable.
- * ERR_UNSUPPORTED: an op, format or size without a kernel, named. */
+/* The kernels are still being compiled when it returns: gpu_ready says when they are usable, and right: modes
+ * whose kernels do not compile, or fail the self-test (selftest.h), are given up - subgroups, then int8 - and
+ * the kernels compiled anew. ERR_DEVICE: kernels without either are wrong, too. ERR_UNSUPPORTED: an op, format or size without a kernel, named. */
 ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const ingle_allocator *a, ingle_error *err);
 ingle_status gpu_ready(gpu *g, ingle_error *err);
 void gpu_close(gpu *g);
 
-const char *gpu_name(const gpu *g); // "gpu/f32+int8+subgroups (NVIDIA ...)"
+const char *gpu_name(const gpu *g); // "gpu/int8+subgroups (NVIDIA ...)"; final once ready
+const char *gpu_notes(const gpu *g); // "", or a line for each mode that failed the self-test, and why
 
 /* Queues tokens ids [n], 1 <= n <= n_batch, at positions first ... first + n - 1, as cpu_run does; the
  * last one's logits can be asked for then, or tokens be chosen after it. */

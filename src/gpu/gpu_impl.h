@@ -68,6 +68,8 @@ typedef struct {
     uint32_t ring[GPU_RING];
 } gpu_burst;
 
+typedef struct gpu_selftest gpu_selftest; // selftest.h
+
 struct gpu {
     ingle_allocator allocator;
     gpu_shared *shared;
@@ -76,6 +78,8 @@ struct gpu {
     gpu_modes modes;
     recorder *r; // the device's
     char name[192];
+    char notes[512];        // a line for each mode that was given up
+    gpu_selftest *selftest; // NULL once it has passed
 
     gpu_step *steps; // [n_steps]; the last is the head
     size_t n_steps;
@@ -96,7 +100,7 @@ struct gpu {
     uint32_t sections[2 * GPU_MOST_BUCKETS + 3]; // [n_sections]: all of the session's
     uint32_t n_sections;
     uint32_t ready;        // ticket
-    bool is_ready;
+    bool is_compiled, is_ready;
 
     op_sample sample;
     bool can_sample;
@@ -128,9 +132,12 @@ const gpu_matrix *gpu_shared_matrix(gpu_shared *d, const matrix_source *source, 
 gpu_slice gpu_shared_vector(gpu_shared *d, const graph_weight *w, const matrix_source *order, const char *label,
                             ingle_status *status, ingle_error *err);
 
+/* Which steps are one dispatch: that depends on the modes. */
+void gpu_fuse(gpu *g);
 /* Graph to steps; matrices and vectors to the device, or places for them. */
 ingle_status gpu_lower(gpu *g, ingle_error *err);
 ingle_status gpu_upload_rope(gpu *g, ingle_error *err);
+ingle_status gpu_settle(gpu *g, ingle_error *err); // the weights have come
 /* gpu_ready within a call. */
 ingle_status gpu_wait_ready(gpu *g, ingle_error *err);
 
@@ -144,6 +151,8 @@ uint32_t gpu_bucket(const gpu *g, uint64_t n_positions);
 /* burst.c: buffers and kernels; sections, once the buckets are known. */
 ingle_status gpu_open_bursts(gpu *g, ingle_error *err);
 ingle_status gpu_record_bursts(gpu *g, ingle_error *err);
+/* The sampler's kernels anew, in the modes of the moment. */
+ingle_status gpu_reopen_bursts(gpu *g, ingle_error *err);
 /* Waits for what is queued, and forgets it. INGLE_WAIT. */
 ingle_status gpu_drain(gpu *g, ingle_error *err);
 

@@ -107,8 +107,16 @@ static void lower_qkv(gpu *g, gpu_step *st, const graph_linear *l, const graph_r
     heads.n_tensors = heads.n_paired = 2;
     heads.tensors[0] = heads.tensors[1] = &g->shared->head;
     st->head_gains = gpu_shared_vector(g->shared, norms, &heads, "head norms", status, err);
-    st->fused = *status == INGLE_OK && st->n_w == 1 && !st->head_gains.bytes && matvec_takes_norm(g->r, st->w[0]) &&
-                l->norm.kind == GRAPH_NORM_RMS && g->opt.k_format == QUANT_F16 && g->opt.v_format == QUANT_F16;
+}
+
+void gpu_fuse(gpu *g)
+{
+    for (size_t i = 0; i < g->n_steps; i++) {
+        gpu_step *st = &g->steps[i];
+        st->fused = st->kind == GPU_QKV && st->n_w == 1 && !st->head_gains.bytes && matvec_takes_norm(g->r, st->w[0]) &&
+                    st->op->u.linear.norm.kind == GRAPH_NORM_RMS && g->opt.k_format == QUANT_F16 &&
+                    g->opt.v_format == QUANT_F16;
+    }
 }
 
 static void lower_linear(gpu *g, gpu_step *st, const graph_linear *l, ingle_status *status, ingle_error *err)
@@ -230,5 +238,7 @@ ingle_status gpu_lower(gpu *g, ingle_error *err)
     open_values(g);
     for (size_t i = 0; status == INGLE_OK && i < g->graph->n_ops;)
         i += lower_op(g, i, &status, err);
+    if (status == INGLE_OK)
+        gpu_fuse(g);
     return status;
 }

@@ -121,11 +121,19 @@ static uint32_t heads_a_round(const recorder *r, const attend_op *op, const atte
     return 0;
 }
 
+/* Eights of keys that a thread asks for before it uses one, and about as many of values: four registers each. */
+static uint32_t loads_of(const attend_op *op, const attend_shape *s)
+{
+    return s->chunk * (op->kv.d_head / 8) / s->threads;
+}
+
+enum { USUAL_LOADS = 8, MOST_LOADS = 16 };
+
 static bool shape_fits(const recorder *r, const attend_op *op, const attend_shape *s)
 {
     return s->threads >= op->kv.d_head / 8 && s->threads >= r->modes.subgroup &&
-           s->threads <= r->player->limits.max_workgroup_threads && group_of(op) % s->heads == 0 &&
-           heads_a_round(r, op, s) > 0;
+           s->threads <= r->player->limits.max_workgroup_threads && loads_of(op, s) <= MOST_LOADS &&
+           group_of(op) % s->heads == 0 && heads_a_round(r, op, s) > 0;
 }
 
 /* Threads for a chunk so that each asks for `loads` eights of keys, and as many of values. */
@@ -143,9 +151,9 @@ attend_shape attend_usual_shape(const recorder *r, const attend_op *op)
 {
     const uint32_t span = power_up(span_of(op)), whole = op->kv.d_head <= 64 ? 512 : 256;
     uint32_t chunk = span <= whole ? (span < 32 ? 32 : span) : op->kv.d_head <= 64 ? 512 : 128;
-    attend_shape s = shape_of(r, op, chunk, 1, 8);
+    attend_shape s = shape_of(r, op, chunk, 1, USUAL_LOADS);
     while (!shape_fits(r, op, &s) && chunk > 32)
-        s = shape_of(r, op, chunk /= 2, 1, 8);
+        s = shape_of(r, op, chunk /= 2, 1, USUAL_LOADS);
     return s;
 }
 
@@ -155,7 +163,7 @@ uint32_t attend_list_shapes(const recorder *r, const attend_op *op, attend_shape
     out[n++] = attend_usual_shape(r, op);
     for (uint32_t chunk = 64; chunk <= 512; chunk *= 2)
         for (uint32_t all = 0; all < 2; all++)
-            for (uint32_t loads = 8; loads <= 16; loads *= 2) {
+            for (uint32_t loads = USUAL_LOADS; loads <= MOST_LOADS; loads *= 2) {
                 const attend_shape s = shape_of(r, op, chunk, all ? group_of(op) : 1, loads);
                 bool known = !shape_fits(r, op, &s) || chunk / 2 >= span_of(op) || n == ATTEND_SHAPES;
                 for (uint32_t i = 0; i < n; i++)
@@ -202,7 +210,7 @@ void attend_add_merge(shader *s, const recorder *r, const attend_op *op)
 }
 
 /* Softmax by powers of two: exp(x) = exp2(x * log2(e)). */
-static void add_common(shader *s, const attend_op *op)
+static void add_common(shader *s, const recorder *r, const attend_op *op)
 {
     shader_f32(s, "SCALE", op->scale * 1.44269504f);
     shader_u32(s, "N_HEADS", op->n_heads);
@@ -210,6 +218,7 @@ static void add_common(shader *s, const attend_op *op)
     kv_add_layout(s, &op->kv);
     kv_add_readers(s, &op->kv);
     shader_part(s, "state");
+    shader_part(s, r->modes.rolled ? "loops_rolled" : "loops_unrolled");
 }
 
 static void write_one(shader *s, const recorder *r, const attend_op *op, const attend_shape *shape, uint32_t splits)
@@ -226,7 +235,7 @@ static void write_one(shader *s, const recorder *r, const attend_op *op, const a
     shader_u32(s, "TOGETHER", rows_together(r, op));
     shader_u32(s, "ROUND", heads_a_round(r, op, shape));
     shader_u32(s, "SPLITS", splits);
-    add_common(s, op);
+    add_common(s, r, op);
     shader_part(s, "attend_span");
     shader_part(s, subgroups ? "attend_subgroup" : "attend_shared");
     shader_part(s, splits > 1 ? "attend_partial" : "attend_out");
@@ -248,7 +257,7 @@ static void write_many(shader *s, const recorder *r, const attend_op *op)
         v_rows /= 2;
     shader_init(s, &r->allocator);
     shader_u32(s, "V_ROWS", v_rows);
-    add_common(s, op);
+    add_common(s, r, op);
     shader_part(s, "attend_many");
 }
 

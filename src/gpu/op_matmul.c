@@ -61,6 +61,7 @@ static void write_kernel(shader *s, const recorder *r, const matmul_op *op, cons
     shader_u32(s, "TOKENS", shape->tokens);
     shader_u32(s, "BLOCKS", shape->blocks);
     shader_part(s, "state");
+    shader_part(s, r->modes.rolled ? "loops_rolled" : "loops_unrolled");
     shader_part(s, p->part);
     if (p->integers) {
         shader_part(s, "weights");

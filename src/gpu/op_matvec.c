@@ -1,5 +1,7 @@
 #include "gpu/op_matvec.h"
 
+enum { MOST_LOADS = 32 }; // that a thread has on their way
+
 /* Int8 activations where the format has integers; 36 bytes a block of 32, floats 128. */
 static bool multiplies_int8(const recorder *r, const gpu_planes *p)
 {
@@ -17,12 +19,31 @@ static bool fits(const recorder *r, const gpu_matrix_part *w, const matvec_shape
     return staged + reduction_bytes(r, s) <= r->player->limits.max_workgroup_memory;
 }
 
+/* Loads of up to 16 bytes that a block takes: docs/gpu.md, "How weights lie". */
+static uint32_t loads_a_block(const gpu_planes *p)
+{
+    return (uint32_t)((p->plane[0].pair_bytes / 2 / p->n_blocks + 15) / 16) + p->n_planes - 1;
+}
+
+/* Of the shapes that `test_gpu_matvec bench` tries, those that were fastest, or nearly, for the matrices of models
+ * with 0.5 to 7 billion parameters on an NVIDIA H200. Few rows want few threads each, so that all processors have
+ * some; long ones many. */
+static matvec_shape best_on_h200(uint32_t n_blocks, bool many_rows, bool pairs)
+{
+    if (n_blocks >= 128)
+        return many_rows ? (matvec_shape){256, 32, 4, 2} : (matvec_shape){512, 32, pairs || n_blocks >= 320 ? 2 : 1, 4};
+    if (n_blocks >= 96 && many_rows)
+        return (matvec_shape){256, 16, 4, 2};
+    if (many_rows || (pairs && n_blocks < 48))
+        return (matvec_shape){256, 16, 2, 2};
+    return (matvec_shape){128, 8, pairs ? 2 : 1, n_blocks < 48 ? 4 : 8};
+}
+
 matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, matvec_epilogue epilogue)
 {
     const uint32_t n_blocks = w->planes.n_blocks;
-    matvec_shape s = {256, n_blocks >= 128 ? 32 : 16, n_blocks >= 128 ? 1 : 2, 4};
-    if (epilogue == MATVEC_GATE_SILU || epilogue == MATVEC_GATE_GELU || epilogue == MATVEC_QKV)
-        s.rows = 2;
+    const bool pairs = epilogue == MATVEC_GATE_SILU || epilogue == MATVEC_GATE_GELU || epilogue == MATVEC_QKV;
+    matvec_shape s = best_on_h200(n_blocks, w->rows >= 4096, pairs);
     if (s.threads > r->player->limits.max_workgroup_threads)
         s.threads = r->player->limits.max_workgroup_threads;
     if (r->modes.subgroup && s.per_row > r->modes.subgroup)
@@ -31,6 +52,9 @@ matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, mat
         s.per_row /= 2;
     const uint32_t a_thread = (n_blocks + s.per_row - 1) / s.per_row;
     s.ahead = a_thread < s.ahead ? a_thread : s.ahead;
+    // what is on its way waits in registers: F32 has 8 loads a block where Q4_0 has 2
+    while (s.ahead > 1 && s.rows * s.ahead * loads_a_block(&w->planes) > MOST_LOADS)
+        s.ahead--;
     return s;
 }
 

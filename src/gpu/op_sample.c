@@ -70,6 +70,7 @@ static uint32_t pick_kernel(const op_sample *op, recorder *r, uint32_t n_slices)
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         shader_part(&s, parts[i]);
     shader_part(&s, use_subgroups ? "sample_sums_subgroup" : "sample_sums");
+    shader_part(&s, r->modes.rolled ? "loops_rolled" : "loops_unrolled");
     return recorder_kernel_of(r, &s, "sample_pick");
 }
 

@@ -16,6 +16,7 @@ typedef struct {
     uint32_t max_bindings;                 // storage buffers a kernel
     uint32_t subgroup_min, subgroup_max;   // threads; 0 = no subgroups
     uint32_t f16, packed_dot, timestamps;  // features: 0 or 1
+    uint32_t software;                     // 1: the adapter is the CPU
 } gpu_limits;
 
 /* One device. play and wait are called by one thread at a time. After ERR_DEVICE_LOST every call
@@ -36,6 +37,7 @@ typedef struct gpu_player {
     ingle_status (*wait)(void *user, uint32_t ticket, uint64_t *answer, ingle_error *err);
 
     void (*close)(void *user); // frees the device and all buffers
+    bool blind;                // it computes nothing: no self-test makes sense
 } gpu_player;
 
 /* Carries out nothing. Checks every tape it gets against `limits`: numbers, states, ranges,

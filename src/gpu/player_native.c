@@ -778,7 +778,7 @@ ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, con
         mem_free(a, p);
         return status;
     }
-    *out = (gpu_player){p, p->limits, native_play, native_wait, native_close};
+    *out = (gpu_player){p, p->limits, native_play, native_wait, native_close, false};
     return INGLE_OK;
 }
 

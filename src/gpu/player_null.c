@@ -517,7 +517,7 @@ ingle_status gpu_null_open(gpu_player *out, const gpu_limits *limits, const ingl
     if (a)
         p->allocator = *a;
     p->limits = limits ? *limits : least;
-    *out = (gpu_player){p, p->limits, null_play, null_wait, null_close};
+    *out = (gpu_player){p, p->limits, null_play, null_wait, null_close, true};
     return INGLE_OK;
 }
 

@@ -28,6 +28,7 @@ typedef struct {
     uint32_t subgroup; // threads that a kernel may count on; 0: no subgroup operations
     bool f16;          // arithmetic in f16
     bool dot_int8;     // activations in int8, products by dot4I8Packed; else in f32
+    bool rolled;       // kernels that compile soon rather than run fast: for adapters that are the CPU
 } gpu_modes;
 
 typedef struct recorder_kernel recorder_kernel;

@@ -16,7 +16,8 @@ ingle_status gpu_shared_open(gpu_shared **out, const graph *g, const gpu_player 
         player->close(player->user);
         return error_memory(err, sizeof *d, "a GPU backend");
     }
-    d->allocator = *a;
+    if (a)
+        d->allocator = *a;
     d->graph = g;
     d->player = *player;
     d->best = gpu_best_modes(&player->limits);
@@ -220,13 +221,12 @@ static ingle_status end(gpu_shared *d, ingle_error *err)
     }
     for (size_t i = 0; status == INGLE_OK && i < d->n_vectors; i++)
         status = upload_vector(d, &d->vectors[i], err);
-    if (status == INGLE_OK && d->first)
-        status = gpu_upload_rope(d->first, err);
-    if (status == INGLE_OK) {
-        d->awaits = false;
-        d->first = NULL;
-    }
-    return status;
+    if (status != INGLE_OK)
+        return status;
+    gpu *const first = d->first;
+    d->awaits = false;
+    d->first = NULL;
+    return first ? gpu_settle(first, err) : INGLE_OK;
 }
 
 ingle_status gpu_shared_end(gpu_shared *d, ingle_error *err)

@@ -5,11 +5,13 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "session/sample.h"
 #include "session/session.h"
 
 /* Tokens that are queued on a GPU: two bursts and more, so that it never waits for us, and bursts that take
  * about as long as a frame, so that text comes smoothly and little is computed in vain after a stop. */
-enum { BURST_MOST = 16, BURSTS_AHEAD = 3, BURST_MS = 8 };
+enum { BURST_MOST = 16, BURSTS_AHEAD = 3 };
+static const double BURST_MS = 8;
 
 struct ingle_generation {
     ingle_session *session;
@@ -59,27 +61,9 @@ static bool forbidden(const ingle_model *m, int32_t id, size_t n_tokens, bool ig
     return (size_t)id >= n_tokens || (ignore_eos && ingle_token_is_end(m, id));
 }
 
-/* Where tokens are chosen: on the GPU that computes them, unless it cannot or logits are wanted here. */
-static ingle_status open_choice(ingle_generation *g, const ingle_sampling *sampling, const int32_t *prompt, size_t n,
-                                ingle_error *err)
-{
-    ingle_session *s = g->session;
-    if (s->gpu && !g->logprobs && s->fresh && gpu_can_sample(s->gpu, sampling)) {
-        ingle_sampler *valid; // refuses what the CPU's sampler refuses
-        const ingle_status status = ingle_sampler_open(&valid, s->model, sampling, err);
-        ingle_sampler_close(valid);
-        g->on_gpu = true;
-        return status == INGLE_OK ? gpu_sample_begin(s->gpu, sampling, prompt, n, err) : status;
-    }
-    const ingle_status status = ingle_sampler_open(&g->sampler, s->model, sampling, err);
-    for (size_t i = 0; status == INGLE_OK && i < n; i++)
-        ingle_sampler_accept(g->sampler, prompt[i]);
-    return status;
-}
-
 /* What is forbidden goes as biases behind the caller's own. */
-static ingle_status open_sampler(ingle_generation *g, const ingle_generate_options *opt, const int32_t *prompt,
-                                 size_t n_prompt, ingle_error *err)
+static ingle_status open_sampler(ingle_generation *g, const ingle_generate_options *opt,
+                                 ingle_error *err)
 {
     const ingle_model *m = g->session->model;
     const int32_t n_vocab = (int32_t)m->info.n_vocab;
@@ -94,7 +78,7 @@ static ingle_status open_sampler(ingle_generation *g, const ingle_generate_optio
     for (int32_t id = 0; id < n_vocab; id++)
         n_forbidden += forbidden(m, id, n_tokens, opt->ignore_eos);
     if (n_forbidden == 0)
-        return open_choice(g, &sampling, prompt, n_prompt, err);
+        return ingle_sampler_open(&g->sampler, m, &sampling, err);
     const size_t n = sampling.n_logit_bias;
     const size_t bytes = size_mul(size_add(n, n_forbidden), sizeof(ingle_logit_bias));
     ingle_logit_bias *bias = mem_alloc(&m->allocator, bytes);
@@ -108,9 +92,22 @@ static ingle_status open_sampler(ingle_generation *g, const ingle_generate_optio
             bias[at++] = (ingle_logit_bias){id, -INFINITY};
     sampling.logit_bias = bias;
     sampling.n_logit_bias = at;
-    const ingle_status status = open_choice(g, &sampling, prompt, n_prompt, err);
+    const ingle_status status = ingle_sampler_open(&g->sampler, m, &sampling, err);
     mem_free(&m->allocator, bias);
     return status;
+}
+
+/* Tells who chooses of the prompt: the GPU that computes, unless it cannot or logits are wanted here. */
+static ingle_status begin(ingle_generation *g, const int32_t *prompt, size_t n, ingle_error *err)
+{
+    ingle_session *s = g->session;
+    const ingle_sampling *sampling = sampler_options(g->sampler);
+    g->on_gpu = s->gpu && !g->logprobs && s->fresh && gpu_can_sample(s->gpu, sampling);
+    if (g->on_gpu)
+        return gpu_sample_begin(s->gpu, sampling, prompt, n, err);
+    for (size_t i = 0; i < n; i++)
+        ingle_sampler_accept(g->sampler, prompt[i]);
+    return INGLE_OK;
 }
 
 ingle_status ingle_generation_open(ingle_generation **out, ingle_session *s, const int32_t *prompt,
@@ -130,10 +127,12 @@ ingle_status ingle_generation_open(ingle_generation **out, ingle_session *s, con
     g->ignore_eos = opt->ignore_eos;
     g->logprobs = opt->logprobs;
     g->burst_fixed = opt->burst > 0;
-    g->burst = opt->burst ? opt->burst : 1;
+    g->burst = opt->burst ? opt->burst : s->burst ? s->burst : 1; // the last answer's is a good start
     g->burst = g->burst < BURST_MOST ? g->burst : BURST_MOST;
     g->held.allocator = g->shown.allocator = s->model->allocator;
     ingle_status status = copy_stops(g, opt, err);
+    if (status == INGLE_OK)
+        status = open_sampler(g, opt, err);
     if (status == INGLE_OK)
         status = ingle_detokenizer_open(&g->detokenizer, s->model,
                                         opt->special ? INGLE_PARSE_SPECIAL : 0, err);
@@ -142,7 +141,7 @@ ingle_status ingle_generation_open(ingle_generation **out, ingle_session *s, con
     if (status == INGLE_OK)
         detokenizer_follow(g->detokenizer, prompt, n);
     if (status == INGLE_OK)
-        status = open_sampler(g, opt, prompt, n, err);
+        status = begin(g, prompt, n, err);
     if (status == INGLE_OK)
         *out = g;
     else
@@ -263,11 +262,12 @@ static void set_burst(ingle_generation *g)
     if (g->to_mark > 0 && --g->to_mark > 0)
         return;
     if (g->mark_ms > 0 && !g->burst_fixed) {
-        const double ms = (now - g->mark_ms) / BURSTS_AHEAD;
-        if (ms < BURST_MS / 2.0 && g->burst < BURST_MOST)
+        const double ms = (now - g->mark_ms) / (double)BURSTS_AHEAD;
+        if (ms < BURST_MS / 2 && g->burst < BURST_MOST)
             g->burst *= 2;
         else if (ms > BURST_MS && g->burst > 1)
             g->burst /= 2;
+        g->session->burst = g->burst;
     }
     g->mark_ms = now;
     g->to_mark = g->burst * BURSTS_AHEAD;

@@ -203,6 +203,11 @@ ingle_status ingle_sampler_open(ingle_sampler **out, const ingle_model *model,
                         err);
 }
 
+const ingle_sampling *sampler_options(const ingle_sampler *s)
+{
+    return &s->opt;
+}
+
 void ingle_sampler_close(ingle_sampler *s)
 {
     if (!s)

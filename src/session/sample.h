@@ -10,6 +10,9 @@
 ingle_status sampler_open(ingle_sampler **out, uint32_t n_vocab, const ingle_allocator *a,
                           const ingle_sampling *opt, ingle_error *err);
 
+/* The settings in force, biases and all; borrowed from s. */
+const ingle_sampling *sampler_options(const ingle_sampler *s);
+
 /* What sampler_open with these arguments allocates, without allocating it. */
 uint64_t sampler_bytes(uint32_t n_vocab, const ingle_sampling *opt);
 

@@ -41,6 +41,29 @@ ingle_status session_resolve(const ingle_model *m, const ingle_session_options *
     return INGLE_OK;
 }
 
+/* A GPU is used where it is asked for, and by itself where the host offers one or the weights are there. */
+static bool wants_gpu(const ingle_model *m, const ingle_session_options *opt)
+{
+    const ingle_backend backend = opt ? opt->backend : INGLE_BACKEND_AUTO;
+    return backend == INGLE_BACKEND_GPU || (backend == INGLE_BACKEND_AUTO && (m->gpu_data || gpu_host_offers()));
+}
+
+static ingle_status gpu_memory(const ingle_model *m, const cpu_options *o, ingle_memory *out, ingle_error *err)
+{
+    const gpu_options opt = {o->n_ctx, o->n_batch, o->k_format, o->v_format, NULL, false};
+    gpu_needs needs;
+    const ingle_status status = gpu_plan(&m->graph, &opt, &needs, err);
+    if (status == INGLE_OK)
+        *out = (ingle_memory){.weights = needs.weights,
+                              .kv = needs.kv,
+                              .scratch = needs.scratch,
+                              .tables = m->tables_bytes,
+                              .n_ctx = o->n_ctx,
+                              .n_threads = 1,
+                              .cpu = "none"};
+    return status;
+}
+
 ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_options *opt,
                                   ingle_memory *out, ingle_error *err)
 {
@@ -49,6 +72,8 @@ ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_opti
     cpu_options o;
     cpu_needs needs;
     ingle_status status = session_resolve(m, opt, &o, err);
+    if (status == INGLE_OK && wants_gpu(m, opt))
+        return gpu_memory(m, &o, out, err);
     if (status == INGLE_OK)
         status = cpu_plan(&m->graph, &o, &needs, err);
     if (status != INGLE_OK)
@@ -80,13 +105,6 @@ static ingle_status open_cpu(ingle_session *s, const cpu_options *o, ingle_error
     if (status == INGLE_OK)
         snprintf(s->backend, sizeof s->backend, "cpu/%s", cpu_path(s->cpu));
     return status;
-}
-
-/* A GPU is used where it is asked for, and by itself where the host offers one or the weights are there. */
-static bool wants_gpu(const ingle_model *m, const ingle_session_options *opt)
-{
-    const ingle_backend backend = opt ? opt->backend : INGLE_BACKEND_AUTO;
-    return backend == INGLE_BACKEND_GPU || (backend == INGLE_BACKEND_AUTO && (m->gpu_data || gpu_host_offers()));
 }
 
 ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
@@ -286,7 +304,7 @@ uint32_t ingle_session_context(const ingle_session *s)
 
 const char *ingle_session_backend(const ingle_session *s)
 {
-    return s->backend;
+    return s->gpu ? gpu_name(s->gpu) : s->backend; // a GPU's may change until it is ready
 }
 
 ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_error *err)

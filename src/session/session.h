@@ -16,6 +16,7 @@ struct ingle_session {
     bool fresh;          // the last run ends with the timeline's last token: its logits can be had
     const float *logits; // those, once they are at hand
     uint32_t n_ctx, n_batch;
+    uint32_t burst; // tokens that a GPU was last asked for at a time; 0 = none yet
     bool (*progress)(void *user, size_t done, size_t total);
     void *progress_user;
     char backend[192];

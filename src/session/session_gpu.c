@@ -32,7 +32,7 @@ static ingle_status gpu_modes_of(const char *names, const gpu_limits *limits, gp
     if (!names)
         return INGLE_OK;
     const gpu_modes best = *out;
-    *out = (gpu_modes){0};
+    *out = (gpu_modes){.rolled = best.rolled};
     for (const char *at = names; *at;) {
         const str name = {at, strcspn(at, ",")};
         if (str_equal(name, STR("int8")))
@@ -51,7 +51,7 @@ static ingle_status gpu_modes_of(const char *names, const gpu_limits *limits, gp
 
 static gpu_options options_of(const cpu_options *o, const gpu_modes *modes)
 {
-    return (gpu_options){o->n_ctx, o->n_batch, o->k_format, o->v_format, modes};
+    return (gpu_options){o->n_ctx, o->n_batch, o->k_format, o->v_format, modes, false};
 }
 
 static bool same_modes(const gpu_modes *a, const gpu_modes *b)

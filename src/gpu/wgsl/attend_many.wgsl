@@ -7,7 +7,7 @@
 // 16 KiB, which every device has: first 32 dimensions at a time of queries and keys, then tops of rows, then
 // weights for 32 positions beside the values of some of them.
 //
-// Parts: state, kv, kv/<type>, kv/k_<type>, kv/v_<type>.
+// Parts: state, loops_<kind>, kv, kv/<type>, kv/k_<type>, kv/v_<type>.
 // Constants: SCALE: scores' scale, times log2(e); WINDOW: positions a token sees, or 2^32 - 1 for all; V_ROWS:
 // positions whose values are staged at a time: a power of two up to 32, at most 256 / EIGHTS; N_HEADS, N_KV_HEADS,
 // D_HEAD, N_CTX.
@@ -112,7 +112,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     var result: array<vec4<f32>, 4u * OWN>; // [n][i]
     for (var first = start; first <= b.last; first += 64u) {
         var scores = array<vec4<f32>, 4>(); // [j], elements i
-        for (var step = 0u; step < STEPS; step++) {
+        for (var step = 0u; step < turns(STEPS); step++) {
             workgroupBarrier();
             if (t < 128u) {
                 stage_queries(b, step, t);
@@ -120,7 +120,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
                 stage_keys(b, first, step, t - 128u);
             }
             workgroupBarrier();
-            for (var d = 0u; d < 32u; d++) {
+            for (var d = 0u; d < turns(32u); d++) {
                 let rows = pool[d * 16u + ty];
                 let positions = pool[HALF + d * 16u + tx];
                 scores[0] += rows * positions.x;
@@ -139,7 +139,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
         workgroupBarrier();
         pool[tx * 16u + ty] = highest;
         workgroupBarrier();
-        for (var k = 0u; k < 16u; k++) {
+        for (var k = 0u; k < turns(16u); k++) {
             highest = max(highest, pool[k * 16u + ty]);
         }
         highest = max(highest, top);
@@ -155,17 +155,17 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
                 result[4u * n + i] *= factor[i];
             }
         }
-        for (var half = 0u; half < 2u; half++) {
+        for (var half = 0u; half < turns(2u); half++) {
             workgroupBarrier();
             pool[weights_at(tx, ty)] = select(scores[0], scores[2], half == 1u);
             pool[weights_at(tx + 16u, ty)] = select(scores[1], scores[3], half == 1u);
-            for (var r0 = 0u; r0 < 32u; r0 += V_ROWS) {
+            for (var r0 = 0u; r0 < turns(32u); r0 += V_ROWS) {
                 if (r0 > 0u) {
                     workgroupBarrier();
                 }
                 stage_values(b, first + half * 32u + r0, t);
                 workgroupBarrier();
-                for (var r = 0u; r < V_ROWS; r++) {
+                for (var r = 0u; r < turns(V_ROWS); r++) {
                     let weight = pool[weights_at(r0 + r, ty)];
                     for (var n = 0u; n < OWN; n++) {
                         let value = pool[min(HALF + r * QUADS + tx + 16u * n, 1023u)];
@@ -182,7 +182,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     pool[tx * 16u + ty] = total;
     workgroupBarrier();
     total = vec4<f32>();
-    for (var k = 0u; k < 16u; k++) {
+    for (var k = 0u; k < turns(16u); k++) {
         total += pool[k * 16u + ty];
     }
     for (var i = 0u; i < 4u; i++) {

@@ -7,7 +7,7 @@
 // the workgroup needs from memory is asked for before anything is used: at this size, that is what counts.
 // Positions outside of what is seen repeat one that is, with no weight, so what lies there has no effect.
 //
-// Parts: state, kv, kv/<type>, kv/k_<type>, kv/v_<type>, attend_span, attend_subgroup or attend_shared,
+// Parts: state, loops_<kind>, kv, kv/<type>, kv/k_<type>, kv/v_<type>, attend_span, attend_subgroup or attend_shared,
 // attend_out (one split) or attend_partial.
 // Constants: T, CHUNK: powers of two; G: divides N_HEADS / N_KV_HEADS; TOGETHER: V_ROWS that add_rows adds up;
 // ROUND: heads whose sums go through workgroup memory at a time; SCALE: scores' scale, times log2(e);
@@ -56,14 +56,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     var keys: array<array<RawK, SHARE>, DEEP>;
     for (var n = 0u; n < DEEP; n++) {
         let position = clamp(start + slot + n * SLOTS, seen, last);
-        for (var c = 0u; c < SHARE; c++) {
+        for (var c = 0u; c < turns(SHARE); c++) {
             keys[n][c] = load_k(kv_head, min(part * SHARE + c, EIGHTS - 1u), position);
         }
     }
     let eight = t % EIGHTS;
     let row = t / EIGHTS;
     var values: array<RawV, V_TURNS>;
-    for (var i = 0u; i < V_TURNS; i++) {
+    for (var i = 0u; i < turns(V_TURNS); i++) {
         values[i] = load_v(kv_head, eight, clamp(start + row + i * V_ROWS, seen, last));
     }
     stage_queries((id.z * N_HEADS + head) * QUADS, t);
@@ -72,7 +72,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     var scores: array<array<f32, DEEP>, G>;
     for (var n = 0u; n < DEEP; n++) {
         let position = clamp(start + slot + n * SLOTS, seen, last);
-        for (var c = 0u; c < SHARE; c++) {
+        for (var c = 0u; c < turns(SHARE); c++) {
             let at = part * SHARE + c;
             let key = k_of(keys[n][c], kv_head, min(at, EIGHTS - 1u), position);
             for (var g = 0u; g < G; g++) {
@@ -117,7 +117,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
 
     var sums: array<Eight, G>;
     var sizes: array<f32, G>;
-    for (var i = 0u; i < V_TURNS; i++) {
+    for (var i = 0u; i < turns(V_TURNS); i++) {
         let at = row + i * V_ROWS;
         let value = v_of(values[i], kv_head, eight, clamp(start + at, seen, last));
         for (var g = 0u; g < G; g++) {
@@ -148,7 +148,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
             let g = first + i / QUADS;
             var sum = vec4<f32>();
             var total = 0.0;
-            for (var r = 0u; r < SUMS; r++) {
+            for (var r = 0u; r < turns(SUMS); r++) {
                 sum += pool[r * ROUND * QUADS + i];
                 total += totals[r * ROUND + i / QUADS];
             }

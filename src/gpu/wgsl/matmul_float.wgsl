@@ -5,7 +5,7 @@
 // word is four columns of a token or row. Words of x are turned by their number, so that threads that
 // bring one token's words side by side meet no bank twice.
 //
-// Parts: state; quant/<format>, weights and floats; tokens_<TOKENS>; matmul_<epilogue>.
+// Parts: state; loops_<kind>; quant/<format>, weights and floats; tokens_<TOKENS>; matmul_<epilogue>.
 // Constants: ROWS, NB, COLS (a multiple of 4), TOKENS.
 // Grid: rows / 64, tokens / TOKENS.
 @group(0) @binding(auto) var<storage, read> x: array<vec4<f32>>; // [token][COLS / 4]
@@ -56,7 +56,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     }
     var next_w = load_w(row, 0u);
     var sums: Sums;
-    for (var b = 0u; b < NB; b++) {
+    for (var b = 0u; b < turns(NB); b++) {
         for (var i = 0u; i < OWN; i++) {
             x_at[own_word][own_token / 16u + 2u * i][(own_token % 16u) ^ own_word] = next_x[i];
         }
@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
         if (t < 64u) {
             next_w = load_w(row, b + 1u);
         }
-        for (var word = 0u; word < 8u; word++) {
+        for (var word = 0u; word < turns(8u); word++) {
             sums = add_all(sums, rows_at(word, t % 16u), word, (t / 16u) ^ word);
         }
         workgroupBarrier();

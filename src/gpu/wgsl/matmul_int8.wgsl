@@ -5,10 +5,11 @@
 // next step needs is on its way from memory meanwhile. Sums of 16 products are exact integers.
 //
 // Rows of W lie in workgroup memory by slots: thread (tx, ty) has slots tx + 16 j, j < 4, and tokens
-// ty + 16 i, and j and i are constants in its addresses. The epilogue says which row is in which slot. Tokens and rows beyond the last are computed
-// from the last one's data and not written; blocks beyond the last get scales of 0.
+// ty + 16 i; i and j are constants in its addresses, so checking them costs nothing. The epilogue says
+// which row is in which slot. Tokens and rows beyond the last are computed from the last one's data and
+// not written; blocks beyond the last get scales of 0.
 //
-// Parts: state; quant/<format>, weights; tokens_<TOKENS>; sums_<way>; matmul_<epilogue>.
+// Parts: state; loops_<kind>; quant/<format>, weights; tokens_<TOKENS>; sums_<way>; matmul_<epilogue>.
 // Constants: ROWS, NB; TOKENS, BLOCKS: at most 256 / TOKENS and 4.
 // Grid: rows / 64, tokens / TOKENS.
 @group(0) @binding(auto) var<storage, read> xq: array<vec4<u32>>; // [token][2 NB]: 16 columns each
@@ -106,7 +107,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     var x = load_x(token, own_block);
     var w = load_w(row, own_block);
     var sums: Sums;
-    for (var b = 0u; b < NB; b += BLOCKS) {
+    for (var b = 0u; b < turns(NB); b += BLOCKS) {
         if (own < TOKENS) {
             stage_x(own_block * 2u, own, x);
         }
@@ -120,7 +121,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
         if (own < 64u) {
             w = load_w(row, b + BLOCKS + own_block);
         }
-        for (var g = 0u; g < GROUPS; g++) {
+        for (var g = 0u; g < turns(GROUPS); g++) {
             sums = add_all(sums, rows_at(g, t % 16u), g, t / 16u);
         }
         workgroupBarrier();

@@ -4,7 +4,7 @@
 fn philox(number: u32) -> u32 {
     var c = vec4(number, 0u, 0u, 0u);
     var k = vec2(settings[AT_SEED], settings[AT_SEED + 1u]);
-    for (var round = 0u; round < 10u; round++) {
+    for (var round = 0u; round < turns(10u); round++) {
         let p0 = mul_wide(0xd2511f53u, c.x);
         let p1 = mul_wide(0xcd9e8d57u, c.z);
         c = vec4(p1.y ^ c.y ^ k.x, p1.x, p0.y ^ c.w ^ k.y, p0.x);

@@ -129,6 +129,9 @@ fn slices_weight(t: u32, m: Measure) -> vec2<u32> {
     return sum;
 }
 
+// A division by slices, 4 of keys, 3 of ids.
+const MOST_LEVELS: u32 = 8u;
+
 struct Found {
     within: Box,
     goal: vec2<u32>, // what is left of it at the box's begin
@@ -138,9 +141,8 @@ struct Found {
 fn narrow(t: u32, stage: u32, c: Cut, m: Measure, by_id: bool) -> Found {
     var b = Box(m.least, m.top, 0u, N_VOCAB - 1u);
     var goal = vec2(0u);
-    var is_first = true;
-    var of_slices = by_id && m.least == 1u; // their sums are a histogram already
-    loop {
+    var of_slices = by_id && !has(MIN_P); // their sums are a histogram already
+    for (var level = 0u; level < MOST_LEVELS; level++) {
         let d = division_of(b, by_id);
         var w = vec2(0u);
         var size = IDS_OF_SHARE;
@@ -153,7 +155,7 @@ fn narrow(t: u32, stage: u32, c: Cut, m: Measure, by_id: bool) -> Found {
             size = atomicLoad(&bin_size[t]);
         }
         let p = prefix64(t, w);
-        if (is_first) { goal = goal_of(stage, p.total); }
+        if (level == 0u) { goal = goal_of(stage, p.total); }
         goal = min64(goal, p.total); // the sums of slices are rounded
         if (less64(p.before, goal) && !less64(add64(p.before, w), goal)) {
             let left = sub64(goal, p.before);
@@ -169,7 +171,6 @@ fn narrow(t: u32, stage: u32, c: Cut, m: Measure, by_id: bool) -> Found {
         goal = vec2(found[2], found[3]);
         if (found[1] <= ROOM) { break; }
         of_slices = false;
-        is_first = false;
     }
     return Found(b, goal);
 }

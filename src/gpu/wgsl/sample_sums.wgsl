@@ -13,7 +13,7 @@ fn prefix64(t: u32, mine: vec2<u32>) -> Prefix {
     workgroupBarrier();
     if (t < 16u) {
         var sum = vec2(0u);
-        for (var i = 16u * t; i < 16u * t + 16u; i++) {
+        for (var i = 16u * t; i < 16u * t + turns(16u); i++) {
             sum = add64(sum, sums[i]);
             sums[i] = sum;
         }
@@ -21,7 +21,7 @@ fn prefix64(t: u32, mine: vec2<u32>) -> Prefix {
     workgroupBarrier();
     var before = vec2(0u);
     var total = vec2(0u);
-    for (var i = 0u; i < 16u; i++) {
+    for (var i = 0u; i < turns(16u); i++) {
         if (i == t / 16u) { before = total; }
         total = add64(total, sums[16u * i + 15u]);
     }

@@ -19,7 +19,7 @@ fn prefix64(t: u32, mine: vec2<u32>) -> Prefix {
     workgroupBarrier();
     var before = vec2(0u);
     var total = vec2(0u);
-    for (var i = 0u; i < THREADS / SUBGROUP; i++) {
+    for (var i = 0u; i < turns(THREADS / SUBGROUP); i++) {
         if (i == t / SUBGROUP) { before = total; }
         total = add64(total, sums[i]);
     }

@@ -1,0 +1,123 @@
+// Runs bench/gpu/page.html in a browser, a fresh one for each job, and prints what the page posts.
+//
+//     node bench/gpu/drive.mjs JOBS.json [NAME ...]
+//
+// JOBS.json: [{ name, model: path of a GGUF file, f16: 1 to show shader-f16 where it is hidden, prompt, generate,
+// depths, context, kernels, timeout: seconds }]. CHROME: an executable that starts a headless Chromium with
+// WebGPU and passes its arguments on; CHROME_FLAGS: more of them. What costs processor time is told by process
+// and thread (Linux): shares of one processor between a mark and the next result.
+import { spawn } from 'node:child_process'
+import { createReadStream, existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { basename, extname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const PORT = 8124
+const folder = path => fileURLToPath(new URL(path, import.meta.url))
+const TYPES = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.html': 'text/html' }
+const HEADERS = {
+  'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cache-Control': 'no-store',
+}
+const [jobsFile, ...wanted] = process.argv.slice(2)
+const jobs = JSON.parse(readFileSync(jobsFile, 'utf8')).filter(job => !wanted.length || wanted.some(name => job.name.startsWith(name)))
+const models = new Map(jobs.map(job => [basename(job.model), job.model]))
+let current
+let mark
+
+/** Seconds of processor time of a process and its children, by role and thread. */
+function cpuTimes(root) {
+  const children = new Map()
+  for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
+    try {
+      const parent = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]
+      children.set(parent, [...children.get(parent) ?? [], pid])
+    } catch {} // gone meanwhile
+  }
+  const times = {}
+  for (const queue = [String(root)]; queue.length;) {
+    const pid = queue.pop()
+    queue.push(...children.get(pid) ?? [])
+    try {
+      const role = /--type=(\S+)/.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '))?.[1] ?? 'browser'
+      for (const thread of readdirSync(`/proc/${pid}/task`)) {
+        const [head, tail] = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').split(') ')
+        const fields = tail.split(' ')
+        const name = `${role}/${thread === pid ? 'main' : head.split('(')[1]}`
+        times[name] = (times[name] ?? 0) + (Number(fields[11]) + Number(fields[12])) / 100
+      }
+    } catch {}
+  }
+  return { at: performance.now() / 1000, times }
+}
+
+function shares(before, after) {
+  const seconds = after.at - before.at
+  const all = Object.entries(after.times).map(([name, t]) => [name, +((t - (before.times[name] ?? 0)) / seconds).toFixed(2)])
+  return Object.fromEntries(all.filter(([, share]) => share >= 0.03))
+}
+
+function take(row) {
+  const now = cpuTimes(current.pid)
+  if (row.what === 'mark') {
+    mark = now
+    return
+  }
+  const cpu = mark ? { cpu: shares(mark, now) } : {}
+  mark = undefined
+  console.log(JSON.stringify({ job: current.name, ...row, ...cpu }))
+  if (row.what === 'end')
+    current.done(row.error ?? '')
+}
+
+function fileOf(path) {
+  if (path.startsWith('/model/'))
+    return models.get(path.slice(7))
+  return path.startsWith('/ingle/') ? join(folder('../../js/dist/'), path.slice(7)) : join(folder('./'), path.slice(1))
+}
+
+const server = createServer((request, response) => {
+  if (request.method === 'POST') {
+    let body = ''
+    request.on('data', piece => {
+      body += piece
+    }).on('end', () => {
+      response.writeHead(200, HEADERS).end()
+      take(JSON.parse(body))
+    })
+    return
+  }
+  const path = decodeURIComponent(new URL(request.url, 'http://localhost').pathname)
+  const file = path.includes('..') ? undefined : fileOf(path)
+  if (!file || !existsSync(file)) {
+    response.writeHead(404, HEADERS).end()
+    return
+  }
+  response.writeHead(200, { ...HEADERS, 'Content-Length': statSync(file).size, 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream' })
+  createReadStream(file, { highWaterMark: 1 << 20 }).pipe(response)
+})
+
+async function run({ name, model, f16, timeout = 120, ...rest }) {
+  const job = encodeURIComponent(JSON.stringify({ model: basename(model), ...rest }))
+  const flags = (process.env.CHROME_FLAGS ?? '').split(' ').filter(Boolean)
+  const profile = mkdtempSync(join(tmpdir(), 'ingle-gpu-'))
+  const browser = spawn(process.env.CHROME ?? 'chromium', [
+    ...flags, `--user-data-dir=${profile}`, '--remote-debugging-port=0', `http://localhost:${PORT}/page.html?job=${job}`,
+  ], { env: { ...process.env, ...f16 ? { F16: '1' } : {} }, stdio: 'ignore', detached: true })
+  const end = await new Promise(resolve => {
+    current = { name, pid: browser.pid, done: resolve }
+    browser.on('exit', () => resolve('the browser ended'))
+    setTimeout(resolve, timeout * 1000, `no end after ${timeout} s`).unref()
+  })
+  if (end)
+    console.log(JSON.stringify({ job: name, error: end }))
+  try {
+    process.kill(-browser.pid, 'SIGKILL')
+  } catch {} // it has ended
+}
+
+server.listen(PORT, '127.0.0.1', async () => {
+  for (const job of jobs)
+    await run(job)
+  process.exit(0)
+})

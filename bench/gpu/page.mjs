@@ -1,0 +1,47 @@
+// Measures the package on this browser's GPU and posts what it finds to the server that served it.
+// The job comes in the address: { model, prompt, generate, depths, context, kernels, repetitions }.
+import { load } from '/ingle/index.js'
+
+const job = JSON.parse(new URL(location.href).searchParams.get('job'))
+const post = row => fetch('/result', { method: 'POST', body: JSON.stringify(row) })
+
+/** Milliseconds from load() to the first token of a short prompt, and of a second prompt. */
+async function firstTokens() {
+  const start = performance.now()
+  const model = await load(new URL(`/model/${job.model}`, location.href), {
+    backend: job.backend ?? 'gpu', contextSize: job.context ?? 4608, ...job.kernels === undefined ? {} : { kernels: job.kernels },
+  })
+  const loaded = performance.now() - start
+  const prompt = Array.from({ length: 30 }, (_, i) => 300 + i)
+  const first = await model.generate(prompt, { temperature: 0, maxTokens: 1, ignoreEos: true }).result
+  const cold = performance.now() - start
+  const again = await model.generate(prompt.map(id => id + 1), { temperature: 0, maxTokens: 1, ignoreEos: true }).result
+  await post({ what: 'first token', loaded, cold, warm: again.timings.firstTokenMs, promptMs: first.timings.promptMs, device: model.device })
+  return model
+}
+
+/** Half a second of work, so that the clock of the GPU is up. */
+async function warmUp(model) {
+  const start = performance.now()
+  while (performance.now() - start < 500)
+    await model.bench({ prompt: [128], generate: [32], repetitions: 1 })
+}
+
+try {
+  const model = await firstTokens()
+  await warmUp(model)
+  for (const depth of job.depths ?? [128]) {
+    await post({ what: 'mark' })
+    const rows = await model.bench({ prompt: [1], generate: [job.generate ?? 128], depth, repetitions: job.repetitions ?? 5 })
+    await post({ what: 'decode', depth, ...rows.find(r => r.test.startsWith('tg')) })
+  }
+  for (const n of job.prompt ?? [128, 512, 2048]) {
+    await warmUp(model)
+    const [row] = await model.bench({ prompt: [n], generate: [1], repetitions: job.repetitions ?? 5 })
+    await post({ what: 'prompt', ...row })
+  }
+  await model.dispose()
+  await post({ what: 'end' })
+} catch (error) {
+  await post({ what: 'end', error: `${error.code ?? ''} ${error.message}` })
+}

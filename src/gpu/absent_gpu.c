@@ -1,0 +1,151 @@
+/* In the WebAssembly builds for CPUs, in place of src/gpu: what sessions ask of the GPU backend, refused (see
+ * absent_cpu.c). */
+#include "base/error.h"
+#include "gpu/gpu.h"
+
+static ingle_status refuse(ingle_error *err)
+{
+    return error_set(err, INGLE_ERR_DEVICE, "this build of ingle computes on the CPU only");
+}
+
+ingle_status gpu_host_open(gpu_player *out, const ingle_allocator *a, ingle_error *err)
+{
+    (void)a;
+    *out = (gpu_player){0};
+    return refuse(err);
+}
+
+bool gpu_host_offers(void)
+{
+    return false;
+}
+
+gpu_modes gpu_best_modes(const gpu_limits *limits)
+{
+    (void)limits;
+    return (gpu_modes){0};
+}
+
+ingle_status gpu_plan(const graph *g, const gpu_options *opt, gpu_needs *out, ingle_error *err)
+{
+    (void)g, (void)opt;
+    *out = (gpu_needs){0};
+    return refuse(err);
+}
+
+ingle_status gpu_shared_open(gpu_shared **out, const graph *g, const gpu_player *player, bool streamed,
+                             const ingle_allocator *a, ingle_error *err)
+{
+    (void)g, (void)player, (void)streamed, (void)a;
+    *out = NULL;
+    return refuse(err);
+}
+
+void gpu_shared_close(gpu_shared *d)
+{
+    (void)d;
+}
+
+const gpu_limits *gpu_shared_limits(const gpu_shared *d)
+{
+    (void)d;
+    return NULL;
+}
+
+size_t gpu_shared_sessions(const gpu_shared *d)
+{
+    (void)d;
+    return 0;
+}
+
+bool gpu_shared_broken(const gpu_shared *d)
+{
+    (void)d;
+    return true;
+}
+
+ingle_status gpu_shared_feed(gpu_shared *d, str tensor, const void *bytes, size_t n, ingle_error *err)
+{
+    (void)d, (void)tensor, (void)bytes, (void)n;
+    return refuse(err);
+}
+
+ingle_status gpu_shared_end(gpu_shared *d, ingle_error *err)
+{
+    (void)d;
+    return refuse(err);
+}
+
+ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const ingle_allocator *a, ingle_error *err)
+{
+    (void)d, (void)opt, (void)a;
+    *out = NULL;
+    return refuse(err);
+}
+
+ingle_status gpu_ready(gpu *g, ingle_error *err)
+{
+    (void)g;
+    return refuse(err);
+}
+
+void gpu_close(gpu *g)
+{
+    (void)g;
+}
+
+const char *gpu_notes(const gpu *g)
+{
+    (void)g;
+    return "";
+}
+
+const char *gpu_name(const gpu *g)
+{
+    (void)g;
+    return "none";
+}
+
+ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_error *err)
+{
+    (void)g, (void)ids, (void)n, (void)first;
+    return refuse(err);
+}
+
+ingle_status gpu_logits(gpu *g, size_t row, const float **logits, ingle_error *err)
+{
+    (void)g, (void)row;
+    *logits = NULL;
+    return refuse(err);
+}
+
+bool gpu_can_sample(const gpu *g, const ingle_sampling *s)
+{
+    (void)g, (void)s;
+    return false;
+}
+
+ingle_status gpu_sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, ingle_error *err)
+{
+    (void)g, (void)s, (void)ids, (void)n;
+    return refuse(err);
+}
+
+ingle_status gpu_queue(gpu *g, uint32_t n, ingle_error *err)
+{
+    (void)g, (void)n;
+    return refuse(err);
+}
+
+size_t gpu_queued(const gpu *g)
+{
+    (void)g;
+    return 0;
+}
+
+ingle_status gpu_take(gpu *g, int32_t *id, ingle_error *err)
+{
+    (void)g;
+    *id = -1;
+    return refuse(err);
+}

@@ -1,0 +1,202 @@
+/* The self-test of GPU kernels: it passes on what is right, in every format; kernels that are made wrong on
+ * their way to the device are found, and the modes that need them given up. */
+#include "harness.h"
+
+#include "gpu/gpu.h"
+#include "gpu/tape_read.h"
+#include "gpu_support.h"
+#include "model/model.h"
+#include "tiny_model.h"
+
+/* A text of kernels, and what it becomes. */
+typedef struct {
+    const char *find, *put;
+    const char *only; // in kernels that hold this; NULL = in all
+    int found;
+} plant;
+
+enum { MOST_TEXTS = 512 };
+
+/* A player that plants a fault. */
+typedef struct {
+    gpu_player inner;
+    plant *plant;
+    char *texts[MOST_TEXTS]; // altered kernels
+    size_t n_texts;
+} faulty;
+
+/* The kernel at w, altered, as words of the same command; false if it stays as it is. */
+static bool alter(faulty *f, const uint32_t *w, uint32_t *out)
+{
+    const char *code = tape_address(w + 2);
+    const size_t n = w[4], n_find = strlen(f->plant->find), n_put = strlen(f->plant->put);
+    char *whole = calloc(n + 1, 1), *text = calloc(n * (1 + n_put) + 1, 1);
+    memcpy(whole, code, n);
+    const char *at = whole;
+    bool is_found = false;
+    for (const char *hit; (!f->plant->only || strstr(whole, f->plant->only)) && (hit = strstr(at, f->plant->find)); at = hit + n_find) {
+        strncat(text, at, (size_t)(hit - at));
+        strcat(text, f->plant->put);
+        is_found = true;
+    }
+    strcat(text, at);
+    free(whole);
+    if (!is_found || f->n_texts == MOST_TEXTS) {
+        free(text);
+        return false;
+    }
+    f->plant->found++;
+    f->texts[f->n_texts++] = text;
+    const uint64_t address = (uint64_t)(uintptr_t)text;
+    memcpy(out, w, 10 * sizeof *out);
+    out[2] = (uint32_t)address;
+    out[3] = (uint32_t)(address >> 32);
+    out[4] = (uint32_t)strlen(text);
+    return true;
+}
+
+static ingle_status play(void *user, const uint32_t *words, size_t n, ingle_error *err)
+{
+    faulty *f = user;
+    ingle_status status = INGLE_OK;
+    for (size_t at = 0, size; status == INGLE_OK && at < n; at += size) {
+        uint32_t altered[10];
+        size = tape_command_words(words + at, n - at);
+        const bool other = words[at] == TAPE_PIPELINE && f->plant && alter(f, words + at, altered);
+        status = f->inner.play(f->inner.user, other ? altered : words + at, size, err);
+    }
+    return status;
+}
+
+static ingle_status wait_for(void *user, uint32_t ticket, uint64_t *answer, ingle_error *err)
+{
+    const faulty *f = user;
+    return f->inner.wait(f->inner.user, ticket, answer, err);
+}
+
+static void close_it(void *user)
+{
+    faulty *f = user;
+    f->inner.close(f->inner.user);
+    for (size_t i = 0; i < f->n_texts; i++)
+        free(f->texts[i]);
+    f->n_texts = 0;
+}
+
+/* Opens the shape's model with the plant and says how that ended; name and notes are the backend's. */
+static ingle_status open_with(const tiny_shape *shape, plant *p, gpu_modes *modes, char name[192], char notes[512],
+                              ingle_error *e)
+{
+    static faulty f;
+    f = (faulty){.plant = p};
+    *e = (ingle_error){0};
+    *name = *notes = 0;
+    if (!test_gpu_open(&f.inner, NULL, "self-test")) {
+        test_skip = 1;
+        return INGLE_ERR_UNSUPPORTED;
+    }
+    const gpu_player player = {&f, f.inner.limits, play, wait_for, close_it, false};
+    char *bytes;
+    ingle_model *m = tiny_model_open(shape, &bytes);
+    gpu *g = NULL;
+    *modes = gpu_best_modes(&player.limits);
+    const gpu_options opt = {.n_ctx = 64, .n_batch = 8, .k_format = QUANT_F16, .v_format = QUANT_F16};
+    const ingle_allocator plain = {0};
+    gpu_shared *d;
+    ingle_status status = gpu_shared_open(&d, &m->graph, &player, false, &plain, e);
+    if (status == INGLE_OK)
+        status = gpu_open(&g, d, &opt, &plain, e);
+    if (status == INGLE_OK) {
+        status = gpu_ready(g, e);
+        snprintf(name, 192, "%s", gpu_name(g));
+        snprintf(notes, 512, "%s", gpu_notes(g));
+    }
+    gpu_close(g);
+    gpu_shared_close(d);
+    ingle_model_close(m);
+    free(bytes);
+    return status;
+}
+
+static const tiny_shape small = {.n_layers = 1, .n_heads = 4, .n_kv_heads = 2, .d_model = 64, .d_ff = 96, .n_vocab = TINY_VOCAB,
+                                 .n_ctx = 64, .format = QUANT_Q8_0, .seed = 3};
+
+static void right(void)
+{
+    static const tiny_format formats[] = {
+        {"attn_q", QUANT_Q6_K},    {"attn_k", QUANT_Q4_K},   {"attn_v", QUANT_IQ4_XS},  {"attn_output", QUANT_Q5_0},
+        {"ffn_down", QUANT_MXFP4}, {"ffn", QUANT_IQ2_XS}, {"token_embd", QUANT_Q3_K}, {"output", QUANT_BF16},
+    };
+    const tiny_shape shapes[] = {
+        small,
+        {.n_layers = 1, .n_heads = 4, .n_kv_heads = 2, .d_model = 256, .d_ff = 512, .n_vocab = TINY_VOCAB, .n_ctx = 64,
+         .format = QUANT_TQ2_0, .formats = formats, .n_formats = sizeof formats / sizeof *formats, .qk_norm = true,
+         .window = 4, .arch = "qwen3", .seed = 4},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        char name[192], notes[512];
+        gpu_modes best;
+        ingle_error e;
+        const ingle_status status = open_with(&shapes[i], NULL, &best, name, notes, &e);
+        if (test_skip)
+            return;
+        CHECK_MSG(status == INGLE_OK, "%s", e.text);
+        CHECK_TEXT(notes, "");
+        CHECK_MSG((strstr(name, "+subgroups") != NULL) == (best.subgroup > 0), "%s", name);
+        CHECK_MSG((strstr(name, "int8") != NULL) == best.dot_int8, "%s", name);
+    }
+}
+
+/* What only a mode's kernels have is given up with the mode. */
+static void wrong_in_a_mode(void)
+{
+    plant plants[] = {
+        {"subgroupShuffleXor(sums[r], far)", "subgroupShuffleXor(sums[r], 1u)", NULL, 0}, // sums
+        {"enable subgroups;", "enable subgroups; const x = ;", NULL, 0},                  // does not compile
+        {"127.0 / most", "63.0 / most", "var<workgroup> x_lo", 0},                        // int8 of single tokens
+    };
+    for (size_t i = 0; i < sizeof plants / sizeof *plants; i++) {
+        char name[192], notes[512];
+        gpu_modes best;
+        ingle_error e;
+        const ingle_status status = open_with(&small, &plants[i], &best, name, notes, &e);
+        if (test_skip)
+            return;
+        if (!plants[i].found) {
+            SKIP("this device has not the mode");
+            continue;
+        }
+        CHECK_MSG(status == INGLE_OK, "%zu: %s", i, e.text);
+        CHECK_MSG(!strstr(name, "+subgroups") && (strstr(name, "int8") != NULL) == (i < 2 && best.dot_int8), "%zu: %s", i, name);
+        const char *last = strrchr(notes, '\n');
+        const char *note = last ? last + 1 : notes;
+        CHECK_MSG(strncmp(note, i < 2 ? "subgroups off: " : "int8 off: ", i < 2 ? 15 : 10) == 0, "%zu: %s", i, notes);
+        CHECK_MSG(i == 1 || strstr(note, "a token's product in Q8_0"), "%zu: %s", i, notes);
+    }
+}
+
+/* What every mode has cannot be given up. */
+static void wrong_everywhere(void)
+{
+    static const char *const names[] = {"embedding", "prompt's product", "prompt's attention", "token's attention", "norm", "sampling"};
+    plant plants[] = {
+        {"values[i] * SCALE", "values[i] * 1.01", NULL, 0},
+        {"put_all(sums, token_first", "put_all(sums, token_first + 1u", NULL, 0},
+        {"scores[j] * SCALE", "scores[j] * 0.5", "var<workgroup> pool: array<vec4<f32>, 1024>", 0},
+        {"position <= last)", "position < last)", NULL, 0},
+        {"v * s * gain[word]", "v * s", NULL, 0},
+        {"return ~select(x.y, x.x, by_id)", "return ~select(x.y, x.x, by_id) ^ 1u", NULL, 0},
+    };
+    for (size_t i = 0; i < sizeof plants / sizeof *plants; i++) {
+        char name[192], notes[512];
+        gpu_modes best;
+        ingle_error e;
+        const ingle_status status = open_with(&small, &plants[i], &best, name, notes, &e);
+        if (test_skip)
+            return;
+        CHECK_MSG(plants[i].found > 0, "%s: not in any kernel", plants[i].find);
+        CHECK_MSG(status == INGLE_ERR_DEVICE && strstr(e.text, names[i]), "%s: %d %s", names[i], (int)status, e.text);
+    }
+}
+
+TESTS(T(right) T(wrong_in_a_mode) T(wrong_everywhere))
