@@ -37,7 +37,7 @@ function counter({ failAt = Infinity } = {}) {
     return {
       limits, features: new Set(), lost: new Promise(resolve => lose = resolve), destroy() {},
       queue: {
-        writeBuffer(_to, _offset, _from, _at, n) {
+        writeBuffer(_to, _offset, from, _at = 0, n = from.byteLength) {
           if (++counts.writes === failAt)
             lose({ message: 'unplugged' })
           counts.written += n
