@@ -181,7 +181,7 @@ static ingle_status load(ingle_model **out, const gpu_player *player, const char
 
 static void open_mapped(keeper *k, const char *bytes, size_t n, const gpu_limits *limits)
 {
-    ingle_model *m;
+    ingle_model *m = NULL;
     gpu_player player;
     gpu_shared *d;
     gpu *g;
@@ -462,7 +462,7 @@ static ingle_status load_once(void *user, const ingle_allocator *a)
 {
     const file *f = user;
     gpu_player player;
-    ingle_model *m;
+    ingle_model *m = NULL;
     ingle_session *s = NULL, *other = NULL;
     ingle_error e = {0};
     ingle_status status = null_open(&player, a);
@@ -496,7 +496,7 @@ static void misuse(void)
     char *bytes = tiny_model_file(&shapes[0].shape, &n);
     gpu_player player;
     ingle_loader *l;
-    ingle_model *m;
+    ingle_model *m = NULL;
     ingle_session *s;
     ingle_error e = {0};
     float x[32];
@@ -558,7 +558,7 @@ static void holds_little(void)
     CHECK(n > 24 * gate);
     meter m = {0};
     ingle_loader *l;
-    ingle_model *model;
+    ingle_model *model = NULL;
     gpu_player player;
     ingle_error e = {0};
     CHECK(ingle_loader_open(&l, &(ingle_model_options){.allocator = {metered, &m}}, &e) == INGLE_OK);
@@ -583,7 +583,7 @@ static ingle_model *load_on_null(gpu_player *player)
 {
     size_t n;
     char *bytes = tiny_model_file(&shapes[0].shape, &n);
-    ingle_model *m;
+    ingle_model *m = NULL;
     ingle_error e = {0};
     CHECK(null_open(player, NULL) == INGLE_OK);
     CHECK_MSG(load(&m, player, bytes, n, 5000, &(ingle_allocator){0}, &e) == INGLE_OK, "%s", e.text);
