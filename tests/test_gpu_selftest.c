@@ -183,7 +183,7 @@ static void wrong_everywhere(void)
         {"values[i] * SCALE", "values[i] * 1.01", NULL, 0},
         {"put_all(sums, token_first", "put_all(sums, token_first + 1u", NULL, 0},
         {"scores[j] * SCALE", "scores[j] * 0.5", "var<workgroup> pool: array<vec4<f32>, 1024>", 0},
-        {"position <= last)", "position < last)", NULL, 0},
+        {"position <= s.last)", "position < s.last)", NULL, 0},
         {"v * s * gain[word]", "v * s", NULL, 0},
         {"return ~select(x.y, x.x, by_id)", "return ~select(x.y, x.x, by_id) ^ 1u", NULL, 0},
     };

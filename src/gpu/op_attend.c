@@ -115,7 +115,8 @@ static uint32_t heads_a_round(const recorder *r, const attend_op *op, const atte
     const uint64_t tops = 4 * s->heads * (uint64_t)(1 + (r->modes.subgroup ? s->threads / r->modes.subgroup : 16));
     for (uint32_t round = s->heads; round > 0; round--) {
         const uint64_t pool = sums * round * op->kv.d_head * 4;
-        if ((pool > queries ? pool : queries) + weights + tops + 4 * sums * round <= r->player->limits.max_workgroup_memory)
+        const uint64_t bytes = (pool > queries ? pool : queries) + weights + tops + 4 * sums * round;
+        if (bytes <= r->player->limits.max_workgroup_memory)
             return round;
     }
     return 0;
@@ -139,7 +140,8 @@ static bool shape_fits(const recorder *r, const attend_op *op, const attend_shap
 /* Threads for a chunk so that each asks for `loads` eights of keys, and as many of values. */
 static attend_shape shape_of(const recorder *r, const attend_op *op, uint32_t chunk, uint32_t heads, uint32_t loads)
 {
-    const uint32_t most = r->player->limits.max_workgroup_threads, least = r->modes.subgroup > 32 ? r->modes.subgroup : 32;
+    const uint32_t most = r->player->limits.max_workgroup_threads;
+    const uint32_t least = r->modes.subgroup > 32 ? r->modes.subgroup : 32;
     uint32_t threads = power_up(chunk * (op->kv.d_head / 8) / loads);
     threads = threads < least ? least : threads;
     while (threads > most || threads > 512)
@@ -147,13 +149,21 @@ static attend_shape shape_of(const recorder *r, const attend_op *op, uint32_t ch
     return (attend_shape){threads, chunk, heads};
 }
 
+/* Whole contexts as long as a workgroup can take them, so that nothing is left to merge; beyond, what was fastest
+ * at 4,096 positions on a large GPU: long chunks of narrow heads, one query head each; short ones of wide heads,
+ * for small groups together. Adapters that are the CPU have a few threads only, and gain from what is shared. */
 attend_shape attend_usual_shape(const recorder *r, const attend_op *op)
 {
-    const uint32_t span = power_up(span_of(op)), whole = op->kv.d_head <= 64 ? 512 : 256;
-    uint32_t chunk = span <= whole ? (span < 32 ? 32 : span) : op->kv.d_head <= 64 ? 512 : 128;
-    attend_shape s = shape_of(r, op, chunk, 1, USUAL_LOADS);
-    while (!shape_fits(r, op, &s) && chunk > 32)
-        s = shape_of(r, op, chunk /= 2, 1, USUAL_LOADS);
+    const bool narrow = op->kv.d_head <= 64, software = r->modes.rolled;
+    const uint32_t span = power_up(span_of(op)), whole = narrow ? 512 : 256, group = group_of(op);
+    const uint32_t loads = software ? MOST_LOADS : USUAL_LOADS;
+    uint32_t chunk = span <= whole ? (span < 32 ? 32 : span) : narrow ? 512 : 128;
+    uint32_t heads = software || (span > whole && !narrow && group <= 4) ? group : 1;
+    attend_shape s = shape_of(r, op, chunk, heads, loads);
+    for (; !shape_fits(r, op, &s) && chunk > 32; s = shape_of(r, op, chunk, heads, loads)) {
+        chunk = heads > 1 ? chunk : chunk / 2;
+        heads = 1;
+    }
     return s;
 }
 
@@ -161,7 +171,7 @@ uint32_t attend_list_shapes(const recorder *r, const attend_op *op, attend_shape
 {
     uint32_t n = 0;
     out[n++] = attend_usual_shape(r, op);
-    for (uint32_t chunk = 64; chunk <= 512; chunk *= 2)
+    for (uint32_t chunk = 64; chunk <= 1024; chunk *= 2)
         for (uint32_t all = 0; all < 2; all++)
             for (uint32_t loads = USUAL_LOADS; loads <= MOST_LOADS; loads *= 2) {
                 const attend_shape s = shape_of(r, op, chunk, all ? group_of(op) : 1, loads);
@@ -196,6 +206,7 @@ uint64_t attend_partial_bytes(const recorder *r, const attend_op *op)
 static void add_window(shader *s, const attend_op *op)
 {
     shader_u32(s, "WINDOW", op->window ? op->window : UINT32_MAX);
+    shader_part(s, "attend_window");
 }
 
 void attend_add_merge(shader *s, const recorder *r, const attend_op *op)

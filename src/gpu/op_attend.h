@@ -73,7 +73,7 @@ uint64_t attend_partial_bytes(const recorder *r, const attend_op *op); // 0 with
 attend_shape attend_usual_shape(const recorder *r, const attend_op *op);
 
 /* Shapes worth measuring on this device, the usual one first: their number, at most ATTEND_SHAPES. */
-enum { ATTEND_SHAPES = 16 };
+enum { ATTEND_SHAPES = 24 };
 uint32_t attend_list_shapes(const recorder *r, const attend_op *op, attend_shape out[ATTEND_SHAPES]);
 
 #endif

@@ -1,8 +1,8 @@
 /* Between the products of Q, K and V and attention, where no product does it as it writes: norm of each query
  * and key head, rotation, keys and values into the cache (op_attend.h), for all tokens of a pass.
  *
- * Only half precision can be written by a product
- * instead (wgsl/kv_write_f16.wgsl): q8_0 needs the largest of 32 values before it can write the first. */
+ * Only half precision can be written by a product instead (wgsl/kv_write_f16.wgsl): q8_0 needs the largest of
+ * 32 values before it can write the first. */
 #ifndef INGLE_GPU_OP_ROPE_KV_H
 #define INGLE_GPU_OP_ROPE_KV_H
 

@@ -7,10 +7,9 @@
 // 16 KiB, which every device has: first 32 dimensions at a time of queries and keys, then tops of rows, then
 // weights for 32 positions beside the values of some of them.
 //
-// Parts: state, loops_<kind>, kv, kv/<type>, kv/k_<type>, kv/v_<type>.
-// Constants: SCALE: scores' scale, times log2(e); WINDOW: positions a token sees, or 2^32 - 1 for all; V_ROWS:
-// positions whose values are staged at a time: a power of two up to 32, at most 256 / EIGHTS; N_HEADS, N_KV_HEADS,
-// D_HEAD, N_CTX.
+// Parts: state, loops_<kind>, kv, kv/<type>, kv/k_<type>, kv/v_<type>, attend_window.
+// Constants: SCALE: scores' scale, times log2(e); V_ROWS: positions whose values are staged at a time: a power of
+// two up to 32, at most 256 / EIGHTS; N_HEADS, N_KV_HEADS, D_HEAD, N_CTX.
 // Grid: workgroups of 64 rows for tokens * N_HEADS / N_KV_HEADS, N_KV_HEADS.
 @group(0) @binding(auto) var<storage, read> q: array<vec4<f32>>;         // [token][N_HEADS][D_HEAD], in pair order
 @group(0) @binding(auto) var<storage, read_write> out: array<vec4<f32>>; // [token][N_HEADS][D_HEAD]
@@ -94,6 +93,80 @@ fn weights_at(j: u32, ty: u32) -> u32 {
     return j * 16u + (ty ^ (j & 15u));
 }
 
+// Scores of rows ty + 16 i, elements, and positions first + tx + 16 j.
+fn scores_of(b: Block, first: u32, t: u32) -> array<vec4<f32>, 4> {
+    var scores = array<vec4<f32>, 4>();
+    for (var step = 0u; step < turns(STEPS); step++) {
+        workgroupBarrier();
+        if (t < 128u) {
+            stage_queries(b, step, t);
+        } else if (t < 192u) {
+            stage_keys(b, first, step, t - 128u);
+        }
+        workgroupBarrier();
+        for (var d = 0u; d < turns(32u); d++) {
+            let rows = pool[d * 16u + t / 16u];
+            let positions = pool[HALF + d * 16u + t % 16u];
+            scores[0] += rows * positions.x;
+            scores[1] += rows * positions.y;
+            scores[2] += rows * positions.z;
+            scores[3] += rows * positions.w;
+        }
+    }
+    return scores;
+}
+
+// The highest of each row in all threads that share it.
+fn row_highest(own: vec4<f32>, t: u32) -> vec4<f32> {
+    workgroupBarrier();
+    pool[t % 16u * 16u + t / 16u] = own;
+    workgroupBarrier();
+    var most = own;
+    for (var k = 0u; k < turns(16u); k++) {
+        most = max(most, pool[k * 16u + t / 16u]);
+    }
+    return most;
+}
+
+fn row_sum(own: vec4<f32>, t: u32) -> vec4<f32> {
+    workgroupBarrier();
+    pool[t % 16u * 16u + t / 16u] = own;
+    workgroupBarrier();
+    var sum = vec4<f32>();
+    for (var k = 0u; k < turns(16u); k++) {
+        sum += pool[k * 16u + t / 16u];
+    }
+    return sum;
+}
+
+// Adds the values of 32 positions, first on, times their weights, of which a thread brings w0 and w1 for
+// positions tx and tx + 16.
+fn add_values(b: Block, first: u32, w0: vec4<f32>, w1: vec4<f32>, t: u32,
+              result: ptr<function, array<vec4<f32>, 4 * OWN>>) {
+    let tx = t % 16u;
+    let ty = t / 16u;
+    workgroupBarrier();
+    pool[weights_at(tx, ty)] = w0;
+    pool[weights_at(tx + 16u, ty)] = w1;
+    for (var r0 = 0u; r0 < turns(32u); r0 += V_ROWS) {
+        if (r0 > 0u) {
+            workgroupBarrier();
+        }
+        stage_values(b, first + r0, t);
+        workgroupBarrier();
+        for (var r = 0u; r < turns(V_ROWS); r++) {
+            let weight = pool[weights_at(r0 + r, ty)];
+            for (var n = 0u; n < OWN; n++) {
+                let value = pool[min(HALF + r * QUADS + tx + 16u * n, 1023u)]; // beyond QUADS: not written out
+                (*result)[4u * n] += weight.x * value;
+                (*result)[4u * n + 1u] += weight.y * value;
+                (*result)[4u * n + 2u] += weight.z * value;
+                (*result)[4u * n + 3u] += weight.w * value;
+            }
+        }
+    }
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     var b = Block(id.y, id.x * 64u, n_tokens() * GROUP, first_position(), 0u);
@@ -101,48 +174,22 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
         return;
     }
     b.last = position_of(b, 63u);
-    let tx = t % 16u;
     let ty = t / 16u;
     let own_position = vec4<u32>(position_of(b, ty), position_of(b, ty + 16u), position_of(b, ty + 32u),
                                  position_of(b, ty + 48u));
-    let lowest_position = position_of(b, 0u);
-    let start = select(0u, lowest_position + 1u - WINDOW, lowest_position >= WINDOW) / 16u * 16u;
     var top = vec4<f32>(LOWEST);
     var total = vec4<f32>();
-    var result: array<vec4<f32>, 4u * OWN>; // [n][i]
-    for (var first = start; first <= b.last; first += 64u) {
-        var scores = array<vec4<f32>, 4>(); // [j], elements i
-        for (var step = 0u; step < turns(STEPS); step++) {
-            workgroupBarrier();
-            if (t < 128u) {
-                stage_queries(b, step, t);
-            } else if (t < 192u) {
-                stage_keys(b, first, step, t - 128u);
-            }
-            workgroupBarrier();
-            for (var d = 0u; d < turns(32u); d++) {
-                let rows = pool[d * 16u + ty];
-                let positions = pool[HALF + d * 16u + tx];
-                scores[0] += rows * positions.x;
-                scores[1] += rows * positions.y;
-                scores[2] += rows * positions.z;
-                scores[3] += rows * positions.w;
-            }
-        }
-        var highest = vec4<f32>(LOWEST);
+    var result: array<vec4<f32>, 4 * OWN>; // [n][i]
+    for (var first = first_seen(position_of(b, 0u)) / 16u * 16u; first <= b.last; first += 64u) {
+        var scores = scores_of(b, first, t);
+        var highest = top;
         for (var j = 0u; j < 4u; j++) {
-            let position = vec4<u32>(first + tx + 16u * j);
+            let position = vec4<u32>(first + t % 16u + 16u * j);
             let seen = (position <= own_position) & (own_position - position < vec4<u32>(WINDOW));
             scores[j] = select(vec4<f32>(LOWEST), scores[j] * SCALE, seen);
             highest = max(highest, scores[j]);
         }
-        workgroupBarrier();
-        pool[tx * 16u + ty] = highest;
-        workgroupBarrier();
-        for (var k = 0u; k < turns(16u); k++) {
-            highest = max(highest, pool[k * 16u + ty]);
-        }
-        highest = max(highest, top);
+        highest = row_highest(highest, t);
         let factor = exp2(top - highest);
         top = highest;
         total *= factor;
@@ -156,40 +203,20 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
             }
         }
         for (var half = 0u; half < turns(2u); half++) {
-            workgroupBarrier();
-            pool[weights_at(tx, ty)] = select(scores[0], scores[2], half == 1u);
-            pool[weights_at(tx + 16u, ty)] = select(scores[1], scores[3], half == 1u);
-            for (var r0 = 0u; r0 < turns(32u); r0 += V_ROWS) {
-                if (r0 > 0u) {
-                    workgroupBarrier();
-                }
-                stage_values(b, first + half * 32u + r0, t);
-                workgroupBarrier();
-                for (var r = 0u; r < turns(V_ROWS); r++) {
-                    let weight = pool[weights_at(r0 + r, ty)];
-                    for (var n = 0u; n < OWN; n++) {
-                        let value = pool[min(HALF + r * QUADS + tx + 16u * n, 1023u)];
-                        result[4u * n] += weight.x * value;
-                        result[4u * n + 1u] += weight.y * value;
-                        result[4u * n + 2u] += weight.z * value;
-                        result[4u * n + 3u] += weight.w * value;
-                    }
-                }
+            let later = half == 1u;
+            if (first + 32u * half <= b.last) {
+                add_values(b, first + 32u * half, select(scores[0], scores[2], later),
+                           select(scores[1], scores[3], later), t, &result);
             }
         }
     }
-    workgroupBarrier();
-    pool[tx * 16u + ty] = total;
-    workgroupBarrier();
-    total = vec4<f32>();
-    for (var k = 0u; k < turns(16u); k++) {
-        total += pool[k * 16u + ty];
-    }
+    total = row_sum(total, t);
     for (var i = 0u; i < 4u; i++) {
         let row = ty + 16u * i;
         for (var n = 0u; n < OWN; n++) {
-            if (b.first_row + row < b.rows && tx + 16u * n < QUADS) {
-                out[row_at(b, row) + tx + 16u * n] = result[4u * n + i] / total[i];
+            let quad = t % 16u + 16u * n;
+            if (b.first_row + row < b.rows && quad < QUADS) {
+                out[row_at(b, row) + quad] = result[4u * n + i] / total[i];
             }
         }
     }

@@ -1,5 +1,5 @@
 // The result of attention from what attend_partial.wgsl wrote: a function, so that the product that follows
-// can have it as its prologue.  Parts: state, attend_span.  Constants: SPLITS, N_HEADS, D_HEAD.
+// can have it as its prologue.  Parts: state, attend_window, attend_span.  Constants: SPLITS, N_HEADS, D_HEAD.
 @group(0) @binding(auto) var<storage, read> partials: array<vec4<f32>>;
 
 const MERGE_QUADS = D_HEAD / 4u;

@@ -1,10 +1,5 @@
-// Which positions a token sees, and how they are split among workgroups: from the first it sees, rounded
-// down so that keys are read in whole lines, CHUNK to each.
-// Constants: WINDOW: positions seen, or 2^32 - 1 for all; CHUNK.
-fn first_seen(last: u32) -> u32 {
-    return select(0u, last + 1u - WINDOW, last >= WINDOW);
-}
-
+// How the positions that a token sees are split among workgroups: from the first of them on, rounded down so
+// that keys are read in whole lines, CHUNK to each.  Parts: attend_window.  Constants: CHUNK.
 fn split_start(last: u32, split: u32) -> u32 {
     return first_seen(last) / 16u * 16u + split * CHUNK;
 }
