@@ -70,7 +70,7 @@ async function answerOf(address) {
 test('the example with Vite, a production build, nothing configured', { skip }, async () => {
   await vite.build({ root: folder, configFile: false, logLevel: 'error' })
   const dist = join(folder, 'dist')
-  assert.equal(readdirSync(join(dist, 'assets')).filter(n => n.endsWith('.wasm')).length, 4)
+  assert.equal(readdirSync(join(dist, 'assets')).filter(n => n.endsWith('.wasm')).length, 5)
   const { text, faults, build } = await answerOf(await serveOnce(dist))
   assert.deepEqual(faults, [])
   assert.equal(text, wanted)
