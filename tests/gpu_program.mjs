@@ -85,7 +85,8 @@ function importsOf(post, control) {
     const ask = name => (...args) => {
         Atomics.store(control, 0, 0)
         post({ call: [name, ...args] })
-        Atomics.wait(control, 0, 0)
+        while (Atomics.load(control, 0) === 0) // what woke it may be the answer before, told late
+            Atomics.wait(control, 0, 0)
         return control[1]
     }
     const names = ['open', 'play', 'wait', 'failure', 'close']
