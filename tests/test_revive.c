@@ -209,6 +209,73 @@ static void two_sessions(void)
     CHECK(f.closed == 2);
 }
 
+/* Feeds a file, for a model of its own or for `again`; the model that is taken, or NULL with the reason. */
+static ingle_model *stream_model(faulty *f, const ingle_model *again, const char *bytes, size_t n, ingle_error *err)
+{
+    const ingle_session_options opt = {.n_ctx = N_CTX, .n_batch = N_CTX};
+    const session_players players = faulty_players(f, true);
+    gpu_player player;
+    ingle_loader *l = NULL;
+    ingle_model *m = NULL;
+    ingle_status status = ingle_loader_open(&l, NULL, err);
+    if (status == INGLE_OK)
+        status = players.open(players.user, &player, NULL, err);
+    if (status == INGLE_OK)
+        status = again ? session_load_again(l, again, &player, &opt, err) : session_load_on(l, &player, &opt, err);
+    for (size_t at = 0; status == INGLE_OK && at < n; at += 5000)
+        status = ingle_loader_feed(l, bytes + at, n - at < 5000 ? n - at : 5000, err);
+    if (status == INGLE_OK)
+        ingle_loader_take(l, &m, err);
+    ingle_loader_close(l);
+    return m;
+}
+
+/* Weights that went to the GPU are gone with it: an answer waits until they have been read again. */
+static void streamed(void)
+{
+    tiny_shape other = shape;
+    size_t n, n_other;
+    other.d_ff = 64;
+    char *bytes = tiny_model_file(&shape, &n), *others = tiny_model_file(&other, &n_other);
+    faulty f = {.open = open_null, .pretend = true};
+    ingle_error e = {0};
+    ingle_part part = {0};
+    ingle_generation *g = NULL;
+    ingle_model *m = stream_model(&f, NULL, bytes, n, &e);
+    CHECK_MSG(m, "%s", e.text);
+    CHECK(!stream_model(&f, m, bytes, n, &e) && e.status == INGLE_ERR_USAGE); // nothing was lost
+    ingle_session *s = open_session(m, &f, INGLE_BACKEND_AUTO, &e);
+    const ingle_generate_options opt = {.n_predict = N_PREDICT, .ignore_eos = true};
+    CHECK_MSG(ingle_generation_open(&g, s, prompt, N_PROMPT, &opt, &e) == INGLE_OK, "%s", e.text);
+    uint32_t done = 0;
+    for (int losses = 0; part.stop == INGLE_STOP_NONE && losses < 3;) {
+        if (done == 7 && losses == 0)
+            f.lose_at = f.plays + 1;
+        ingle_status status = ingle_generation_next(g, &part, &e);
+        if (status != INGLE_OK) {
+            CHECK_MSG(status == INGLE_ERR_DEVICE_LOST && f.closed == f.opened, "%s", e.text);
+            CHECK(ingle_generation_next(g, &part, &e) == INGLE_ERR_DEVICE_LOST); // and again
+            CHECK_MSG(!stream_model(&f, m, others, n_other, &e) && e.status == INGLE_ERR_FORMAT, "%s", e.text);
+            CHECK(!stream_model(&f, m, bytes, n - 3000, &e));
+            CHECK(ingle_generation_next(g, &part, &e) == INGLE_ERR_DEVICE_LOST && f.closed == f.opened);
+            ingle_model *again = stream_model(&f, m, bytes, n, &e);
+            CHECK_MSG(again, "%s", e.text);
+            ingle_model_close(again);
+            losses++;
+        } else if (part.id >= 0) {
+            CHECK_MSG(part.id == faulty_token(done), "token %u is %d", done, part.id);
+            done++;
+        }
+    }
+    CHECK_MSG(done == N_PREDICT && part.stop == INGLE_STOP_LENGTH && f.n_begun == 2, "%u tokens", done);
+    ingle_generation_close(g);
+    ingle_session_close(s);
+    ingle_model_close(m);
+    CHECK(f.closed == f.opened);
+    free(bytes);
+    free(others);
+}
+
 /* Logits of each token: those that were given are not given again, none is left out. */
 static bool count_row(void *user, size_t i, const float *logits)
 {
@@ -511,6 +578,6 @@ static void begins(void) // first of all
     CHECK(prompt[1] == TINY_LETTER_A + 5);
 }
 
-TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(lost_while_scoring)
+TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(lost_while_scoring)
       T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken) T(real_loss)
       T(real_limits))
