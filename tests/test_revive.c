@@ -230,6 +230,19 @@ static ingle_model *stream_model(faulty *f, const ingle_model *again, const char
     return m;
 }
 
+/* The host's own GPU is asked for; where there is one, nothing was lost that it could stand in for. */
+static void nothing_to_revive(void)
+{
+    model m = open_model(&shape);
+    ingle_loader *l;
+    ingle_error e = {0};
+    CHECK(ingle_loader_open(&l, NULL, &e) == INGLE_OK);
+    const ingle_status status = ingle_loader_revive(l, m.m, NULL, &e);
+    CHECK_MSG(status == INGLE_ERR_DEVICE || (status == INGLE_ERR_USAGE && strstr(e.text, "did not go away")), "%s", e.text);
+    ingle_loader_close(l);
+    close_model(&m);
+}
+
 /* Weights that went to the GPU are gone with it: an answer waits until they have been read again. */
 static void streamed(void)
 {
@@ -578,6 +591,7 @@ static void begins(void) // first of all
     CHECK(prompt[1] == TINY_LETTER_A + 5);
 }
 
-TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(lost_while_scoring)
+TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(nothing_to_revive)
+      T(lost_while_scoring)
       T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken) T(real_loss)
       T(real_limits))
