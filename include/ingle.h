@@ -278,6 +278,13 @@ void ingle_session_close(ingle_session *s);
  * the GPU. ERR_DEVICE: there is none. Feeding may then fail as opening a session on the GPU does. */
 ingle_status ingle_loader_use_gpu(ingle_loader *loader, const ingle_session_options *opt, ingle_error *err);
 
+/* The same for a model that was loaded so and whose GPU went away (ERR_DEVICE_LOST): the loader is fed the same
+ * file again, and the model's weights go to another GPU. The model that it gives in the end is of no use; that it
+ * gives one means that calls on sessions of `model` may be made again. model must outlive the loader.
+ * ERR_FORMAT, when the header is there: another file. */
+ingle_status ingle_loader_revive(ingle_loader *loader, const ingle_model *model, const ingle_session_options *opt,
+                                 ingle_error *err);
+
 /* What a session with these options will take, worked out without opening it. */
 typedef struct {
     uint64_t weights; // mapped or loaded, shared by the model's sessions

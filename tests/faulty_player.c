@@ -99,6 +99,7 @@ static ingle_status see(player *p, const uint32_t *w, ingle_error *err)
 static ingle_status gone(player *p, ingle_error *err)
 {
     p->lost = true;
+    p->f->lose_now = false;
     return error_set(err, INGLE_ERR_DEVICE_LOST, "the GPU went away: a test's doing");
 }
 
@@ -106,7 +107,7 @@ static ingle_status play(void *user, const uint32_t *words, size_t n, ingle_erro
 {
     player *p = user;
     faulty *f = p->f;
-    if (p->lost)
+    if (p->lost || f->lose_now)
         return gone(p, err);
     f->plays++;
     if (f->lose_at && f->plays == f->lose_at) {
@@ -137,7 +138,7 @@ static ingle_status wait(void *user, uint32_t number, uint64_t *answer, ingle_er
 {
     player *p = user;
     ticket *t = &p->tickets[number % MOST_TICKETS];
-    if (p->lost)
+    if (p->lost || p->f->lose_now)
         return gone(p, err);
     if (t->ms > 0)
         nanosleep(&(struct timespec){(time_t)(t->ms / 1000), (long)(t->ms * 1e6) % 1000000000}, NULL);

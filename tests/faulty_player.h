@@ -10,6 +10,7 @@ enum { FAULTY_MOST_PASSES = 256 };
 typedef struct {
     ingle_status (*open)(gpu_player *out, const ingle_allocator *a, ingle_error *err); // what is wrapped
     long lose_at, lose_every; // a play that finds the device gone; then again after so many more, 0 = once
+    bool lose_now;            // the next call finds it gone
     long no_memory_at;        // a BUFFER that cannot be had
     bool no_memory_again;     // nor any after it
     long fault_at;            // a play that the device refuses

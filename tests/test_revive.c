@@ -31,9 +31,9 @@ typedef struct {
     char backend[200];
 } answer;
 
-/* An answer to prompt [n]. */
-static ingle_status answer_of(ingle_session *s, size_t n, const ingle_sampling *sampling, uint32_t n_predict, answer *a,
-                              ingle_error *err)
+/* An answer to prompt [n]; f, unless it is NULL, goes away after so many of its tokens. */
+static ingle_status answer_losing(ingle_session *s, size_t n, const ingle_sampling *sampling, uint32_t n_predict,
+                                  faulty *f, size_t after, answer *a, ingle_error *err)
 {
     ingle_generation *g;
     ingle_part part = {0};
@@ -47,11 +47,19 @@ static ingle_status answer_of(ingle_session *s, size_t n, const ingle_sampling *
         status = ingle_generation_next(g, &part, err);
         if (status == INGLE_OK && part.id >= 0 && a->n < FAULTY_MOST_PASSES)
             a->ids[a->n++] = part.id;
+        if (f && status == INGLE_OK && part.id >= 0 && a->n == after)
+            f->lose_now = true;
     }
     a->stop = part.stop;
     snprintf(a->backend, sizeof a->backend, "%s", ingle_session_backend(s));
     ingle_generation_close(g);
     return status;
+}
+
+static ingle_status answer_of(ingle_session *s, size_t n, const ingle_sampling *sampling, uint32_t n_predict, answer *a,
+                              ingle_error *err)
+{
+    return answer_losing(s, n, sampling, n_predict, NULL, 0, a, err);
 }
 
 static ingle_session *open_batches(const ingle_model *m, faulty *f, ingle_backend backend, uint32_t n_batch,
@@ -207,6 +215,86 @@ static void two_sessions(void)
     ingle_session_close(t);
     close_model(&m);
     CHECK(f.closed == 2);
+}
+
+/* Feeds a file, for a model of its own or for `again`; the model that is taken, or NULL with the reason. */
+static ingle_model *stream_model(faulty *f, const ingle_model *again, const char *bytes, size_t n, ingle_error *err)
+{
+    const ingle_session_options opt = {.n_ctx = N_CTX, .n_batch = N_CTX};
+    const session_players players = faulty_players(f, true);
+    gpu_player player;
+    ingle_loader *l = NULL;
+    ingle_model *m = NULL;
+    ingle_status status = ingle_loader_open(&l, NULL, err);
+    if (status == INGLE_OK)
+        status = players.open(players.user, &player, NULL, err);
+    if (status == INGLE_OK)
+        status = again ? session_load_again(l, again, &player, &opt, err) : session_load_on(l, &player, &opt, err);
+    for (size_t at = 0; status == INGLE_OK && at < n; at += 5000)
+        status = ingle_loader_feed(l, bytes + at, n - at < 5000 ? n - at : 5000, err);
+    if (status == INGLE_OK)
+        ingle_loader_take(l, &m, err);
+    ingle_loader_close(l);
+    return m;
+}
+
+/* The host's own GPU is asked for; where there is one, nothing was lost that it could stand in for. */
+static void nothing_to_revive(void)
+{
+    model m = open_model(&shape);
+    ingle_loader *l;
+    ingle_error e = {0};
+    CHECK(ingle_loader_open(&l, NULL, &e) == INGLE_OK);
+    const ingle_status status = ingle_loader_revive(l, m.m, NULL, &e);
+    CHECK_MSG(status == INGLE_ERR_DEVICE || (status == INGLE_ERR_USAGE && strstr(e.text, "did not go away")), "%s", e.text);
+    ingle_loader_close(l);
+    close_model(&m);
+}
+
+/* Weights that went to the GPU are gone with it: an answer waits until they have been read again. */
+static void streamed(void)
+{
+    tiny_shape other = shape;
+    size_t n, n_other;
+    other.d_ff = 64;
+    char *bytes = tiny_model_file(&shape, &n), *others = tiny_model_file(&other, &n_other);
+    faulty f = {.open = open_null, .pretend = true};
+    ingle_error e = {0};
+    ingle_part part = {0};
+    ingle_generation *g = NULL;
+    ingle_model *m = stream_model(&f, NULL, bytes, n, &e);
+    CHECK_MSG(m, "%s", e.text);
+    CHECK(!stream_model(&f, m, bytes, n, &e) && e.status == INGLE_ERR_USAGE); // nothing was lost
+    ingle_session *s = open_session(m, &f, INGLE_BACKEND_AUTO, &e);
+    const ingle_generate_options opt = {.n_predict = N_PREDICT, .ignore_eos = true};
+    CHECK_MSG(ingle_generation_open(&g, s, prompt, N_PROMPT, &opt, &e) == INGLE_OK, "%s", e.text);
+    uint32_t done = 0;
+    for (int losses = 0; part.stop == INGLE_STOP_NONE && losses < 3;) {
+        if (done == 7 && losses == 0)
+            f.lose_at = f.plays + 1;
+        ingle_status status = ingle_generation_next(g, &part, &e);
+        if (status != INGLE_OK) {
+            CHECK_MSG(status == INGLE_ERR_DEVICE_LOST && f.closed == f.opened, "%s", e.text);
+            CHECK(ingle_generation_next(g, &part, &e) == INGLE_ERR_DEVICE_LOST); // and again
+            CHECK_MSG(!stream_model(&f, m, others, n_other, &e) && e.status == INGLE_ERR_FORMAT, "%s", e.text);
+            CHECK(!stream_model(&f, m, bytes, n - 3000, &e));
+            CHECK(ingle_generation_next(g, &part, &e) == INGLE_ERR_DEVICE_LOST && f.closed == f.opened);
+            ingle_model *again = stream_model(&f, m, bytes, n, &e);
+            CHECK_MSG(again, "%s", e.text);
+            ingle_model_close(again);
+            losses++;
+        } else if (part.id >= 0) {
+            CHECK_MSG(part.id == faulty_token(done), "token %u is %d", done, part.id);
+            done++;
+        }
+    }
+    CHECK_MSG(done == N_PREDICT && part.stop == INGLE_STOP_LENGTH && f.n_begun == 2, "%u tokens", done);
+    ingle_generation_close(g);
+    ingle_session_close(s);
+    ingle_model_close(m);
+    CHECK(f.closed == f.opened);
+    free(bytes);
+    free(others);
 }
 
 /* Logits of each token: those that were given are not given again, none is left out. */
@@ -429,13 +517,13 @@ static bool has_device(void)
     return true;
 }
 
-static ingle_status real_answer(faulty *f, const ingle_sampling *sampling, answer *a, ingle_error *e)
+static ingle_status real_answer(faulty *f, const ingle_sampling *sampling, size_t lose_after, answer *a, ingle_error *e)
 {
     ingle_model *m = NULL;
     if (ingle_model_open(&m, test_find_model("stories260K.gguf"), NULL, e) != INGLE_OK)
         return e->status;
     ingle_session *s = open_batches(m, f, INGLE_BACKEND_GPU, 2, e); // few kernels: software compiles them slowly
-    const ingle_status status = s ? answer_of(s, N_PROMPT, sampling, N_PREDICT, a, e) : e->status;
+    const ingle_status status = s ? answer_losing(s, N_PROMPT, sampling, N_PREDICT, f, lose_after, a, e) : e->status;
     ingle_session_close(s);
     ingle_model_close(m);
     return status;
@@ -466,11 +554,11 @@ static void real_loss(void)
     faulty undisturbed = {.open = open_native};
     ingle_error e = {0};
     answer want, a;
-    CHECK_MSG(real_answer(&undisturbed, &sampling, &want, &e) == INGLE_OK, "%s", e.text);
+    CHECK_MSG(real_answer(&undisturbed, &sampling, 0, &want, &e) == INGLE_OK, "%s", e.text);
     CHECK(want.n == N_PREDICT);
-    for (int i = 1; i <= 2; i++) {
-        faulty f = {.open = open_native, .lose_at = undisturbed.plays - 7 * i};
-        CHECK_MSG(real_answer(&f, &sampling, &a, &e) == INGLE_OK, "%s", e.text);
+    for (size_t i = 1; i <= 2; i++) {
+        faulty f = {.open = open_native};
+        CHECK_MSG(real_answer(&f, &sampling, 5 * i, &a, &e) == INGLE_OK, "%s", e.text);
         CHECK(f.opened == 2 && f.closed == 2);
         check_same(&a, &want, "lost");
     }
@@ -495,11 +583,11 @@ static void real_limits(void)
     answer want, a;
     ingle_sampling_init(&greedy);
     greedy.temperature = 0;
-    CHECK_MSG(real_answer(&usual, &greedy, &want, &e) == INGLE_OK, "%s", e.text);
+    CHECK_MSG(real_answer(&usual, &greedy, 0, &want, &e) == INGLE_OK, "%s", e.text);
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         faulty f = {.open = open_native};
         native_options = (gpu_native_options){.max_buffer = limits[i].buffer, .max_binding = limits[i].binding};
-        CHECK_MSG(real_answer(&f, &greedy, &a, &e) == INGLE_OK, "%s: %s", limits[i].name, e.text);
+        CHECK_MSG(real_answer(&f, &greedy, 0, &a, &e) == INGLE_OK, "%s: %s", limits[i].name, e.text);
         check_same(&a, &want, limits[i].name);
         CHECK_MSG(i == 0 || f.buffers > usual.buffers + 20, "%ld, %ld buffers", f.buffers, usual.buffers);
     }
@@ -511,6 +599,7 @@ static void begins(void) // first of all
     CHECK(prompt[1] == TINY_LETTER_A + 5);
 }
 
-TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(lost_while_scoring)
+TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(nothing_to_revive)
+      T(lost_while_scoring)
       T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken) T(real_loss)
       T(real_limits))

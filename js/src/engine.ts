@@ -33,6 +33,8 @@ export interface Step {
 
 export class Engine {
   readonly core: Core
+  /** After the loss of the GPU: true = there is another that has the weights. */
+  revive: () => Promise<boolean> = async () => false
   readonly #encoder = new TextEncoder()
   readonly #decoder = new TextDecoder()
 
@@ -74,7 +76,7 @@ export class Engine {
     if (status === WAIT)
       return this.core.gpu?.settled()
     const failure = this.#failure()
-    if (status !== LOST || !await this.core.gpu?.restore())
+    if (status !== LOST || !await this.revive())
       throw failure
   }
 
@@ -172,11 +174,12 @@ export class Engine {
     return JSON.parse(this.text('wasm_session_memory', model, o.contextSize, 0, o.threads, kv, kv)) as MemoryNeed
   }
 
-  /** Has a loader's weights go to the GPU, for a session with these options. */
-  useGpu(loader: number, o: SessionOptions): void {
+  /** Has a loader's weights go to the GPU, for a session with these options; again: for this model, whose weights were
+   * lost. */
+  useGpu(loader: number, o: SessionOptions, again: number): void {
     const kv = KV_NUMBERS[o.kvType]
     this.withText(`${o.kernels ?? ''}\0`, kernels =>
-      this.run('wasm_loader_use_gpu', loader, o.contextSize, 0, kv, kv, o.kernels ? kernels : 0))
+      this.run('wasm_loader_use_gpu', loader, o.contextSize, 0, kv, kv, o.kernels ? kernels : 0, again))
   }
 
   openSession(model: number, o: SessionOptions): number {

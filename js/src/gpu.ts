@@ -97,13 +97,11 @@ export class Gpu {
     }
   }
 
-  /** Asks for another device where the core's has gone away. True: the core is to be called again, also when there is
-   * none, for it may go on without; false: it had all that there is, so its failure stands. */
+  /** Asks for another device where the core's has gone away. False: it has not, or there is none. */
   async restore(): Promise<boolean> {
     if (!this.#lost)
       return false
-    await this.open(this.#asked!.gpu, this.#asked!.options).catch(() => {})
-    return true
+    return this.open(this.#asked!.gpu, this.#asked!.options).then(() => true, () => false)
   }
 
   /** Resolves when the core, told to wait, should ask again. */

@@ -36,10 +36,10 @@ class Teller {
 }
 
 /** Reads bytes to their end into a model; returns its handle. gpu: weights go to the GPU as they come, for a session
- * with these options. */
+ * with these options; again: they are those of this model, which lost them. */
 export async function loadModel(
   engine: Engine, bytes: ByteStream & { sha256?: string }, tell: (progress: Progress) => void,
-  gpu?: SessionOptions,
+  gpu?: SessionOptions, again = 0,
 ): Promise<{ model: number, tell: (phase: Progress['phase']) => void }> {
   const loader = engine.get('wasm_loader_open')
   const buffer = engine.alloc(FEED)
@@ -73,7 +73,7 @@ export async function loadModel(
 
   try {
     if (gpu)
-      engine.useGpu(loader, gpu)
+      engine.useGpu(loader, gpu, again)
     teller.say(phase, 0, true)
     for (let chunk = await bytes.next(); chunk; chunk = await bytes.next()) {
       await feed(chunk)

@@ -224,6 +224,7 @@ class Server {
       tell('compile')
       const info = engine.modelInfo(model)
       const session = engine.openSession(model, options)
+      engine.revive = () => this.#revive(engine, model, id, request, options)
       this.#loaded = { engine, model, info, options, whyNot, pool, sessions: new Map([[0, { handle: session, workers }]]) }
       tell('ready')
       if (core.why)
@@ -233,6 +234,16 @@ class Server {
       core.gpu?.close()
       throw error
     }
+  }
+
+  /** Another device in place of one that went away, and the weights, read again where that is possible. */
+  async #revive(engine: Engine, model: number, id: number, { source }: LoadRequest, options: SessionOptions): Promise<boolean> {
+    if (source.kind === 'pull' || !await engine.core.gpu?.restore())
+      return false
+    const bytes = await openBytes(source, this.#host, () => this.#pull(id))
+    const again = await loadModel(engine, bytes, () => {}, options, model)
+    engine.call('wasm_model_close', again.model)
+    return true
   }
 
   #device({ engine, model, options, whyNot }: Loaded, session: number): Device {

@@ -55,7 +55,7 @@ static ingle_status open_again(ingle_session *s, ingle_error *err)
             status = session_open_gpu(s, &e);
         while (status == INGLE_ERR_MEMORY && session_take_less(s));
     if (wanted && status == INGLE_ERR_DEVICE_LOST)
-        return error_set(err, status, "%s", e.text);
+        return error_set(err, status, "%.110s; %.110s", s->why, e.text);
     if (status != INGLE_OK && s->may_use_cpu && session_open_cpu(s, NULL) == INGLE_OK) // a build may be without
         status = INGLE_OK;
     else if (status == INGLE_ERR_MEMORY)

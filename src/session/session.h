@@ -60,6 +60,10 @@ void session_close_gpu(ingle_session *s); // a device that failed is given up, t
 ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, const ingle_session_options *opt,
                              ingle_error *err);
 
+/* ingle_loader_revive in the same way. */
+ingle_status session_load_again(ingle_loader *loader, const ingle_model *model, const gpu_player *player,
+                                const ingle_session_options *opt, ingle_error *err);
+
 /* Computes tokens ids [*n] behind the `first` that the backend has, or as many as go in one pass: *n is that. */
 ingle_status session_run(ingle_session *s, const int32_t *ids, size_t *n, size_t first, ingle_error *err);
 

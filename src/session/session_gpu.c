@@ -174,7 +174,19 @@ typedef struct {
     ingle_session_options opt;
     gpu_modes modes;
     gpu_shared *shared; // the model's
+    ingle_model *again; // whose weights are read again; NULL: the loader's own
+    bool ended;
 } load;
+
+static bool same_tensors(const graph *a, const graph *b)
+{
+    bool same = a->n_tensors == b->n_tensors;
+    for (size_t i = 0; same && i < a->n_tensors; i++) {
+        const graph_tensor *s = &a->tensors[i], *t = &b->tensors[i];
+        same = s->rows == t->rows && s->cols == t->cols && s->format == t->format && strcmp(s->name, t->name) == 0;
+    }
+    return same;
+}
 
 /* The graph is known: buffers, and a session whose kernels are compiled while the weights come. */
 static ingle_status load_header(void *user, ingle_model *m, ingle_error *err)
@@ -184,6 +196,9 @@ static ingle_status load_header(void *user, ingle_model *m, ingle_error *err)
     ingle_status status = session_resolve(m, &l->opt, &o, err);
     if (status != INGLE_OK)
         return status;
+    if (l->again && !same_tensors(&l->again->graph, &m->graph))
+        return error_set(err, INGLE_ERR_FORMAT, "this is not the file that the model was made of");
+    m = l->again ? l->again : m;
     const gpu_player player = l->player;
     l->player = (gpu_player){0};
     status = open_model_gpu(m, &player, true, err);
@@ -204,7 +219,10 @@ static ingle_status load_data(void *user, const gguf_tensor *t, const uint8_t *b
 static ingle_status load_end(void *user, ingle_model *m, ingle_error *err)
 {
     (void)m;
-    return gpu_shared_end(((load *)user)->shared, err);
+    load *l = user;
+    const ingle_status status = gpu_shared_end(l->shared, err);
+    l->ended = status == INGLE_OK;
+    return status;
 }
 
 static void load_close(void *user)
@@ -213,11 +231,15 @@ static void load_close(void *user)
     const ingle_allocator a = l->allocator;
     if (l->player.close)
         l->player.close(l->player.user);
+    if (l->again && l->shared && !l->ended) { // half of the weights are of no use
+        free_model_gpu(l->again->gpu_data);
+        l->again->gpu_data = NULL;
+    }
     mem_free(&a, l);
 }
 
-ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, const ingle_session_options *opt,
-                             ingle_error *err)
+static ingle_status load_on(ingle_loader *loader, ingle_model *again, const gpu_player *player,
+                            const ingle_session_options *opt, ingle_error *err)
 {
     const ingle_session_options zero = {0};
     const ingle_model *m = loader_model(loader);
@@ -230,7 +252,7 @@ ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, con
         player->close(player->user);
         return error_memory(err, sizeof *l, "a loader");
     }
-    *l = (load){.allocator = m->allocator, .player = *player, .opt = opt ? *opt : zero};
+    *l = (load){.allocator = m->allocator, .player = *player, .opt = opt ? *opt : zero, .again = again};
     const ingle_status status = gpu_modes_of(l->opt.gpu, &player->limits, &l->modes, err);
     l->opt.gpu = l->opt.cpu = NULL; // the caller's texts
     if (status != INGLE_OK) {
@@ -238,6 +260,35 @@ ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, con
         return status;
     }
     return loader_use(loader, &(loader_sink){l, load_header, load_data, load_end, load_close}, err);
+}
+
+ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, const ingle_session_options *opt,
+                             ingle_error *err)
+{
+    return load_on(loader, NULL, player, opt, err);
+}
+
+ingle_status session_load_again(ingle_loader *loader, const ingle_model *model, const gpu_player *player,
+                                const ingle_session_options *opt, ingle_error *err)
+{
+    ingle_model *m = (ingle_model *)(uintptr_t)model;
+    while (atomic_flag_test_and_set(&m->backend_lock))
+        host_relax();
+    const bool lacks = m->on_gpu && !m->gpu_data;
+    atomic_flag_clear(&m->backend_lock);
+    if (lacks)
+        return load_on(loader, m, player, opt, err);
+    player->close(player->user);
+    return error_set(err, INGLE_ERR_USAGE, "the model's weights did not go away with a GPU");
+}
+
+ingle_status ingle_loader_revive(ingle_loader *loader, const ingle_model *model, const ingle_session_options *opt,
+                                 ingle_error *err)
+{
+    gpu_player player;
+    error_clear(err);
+    const ingle_status status = gpu_host_open(&player, NULL, err);
+    return status == INGLE_OK ? session_load_again(loader, model, &player, opt, err) : status;
 }
 
 ingle_status ingle_loader_use_gpu(ingle_loader *loader, const ingle_session_options *opt, ingle_error *err)

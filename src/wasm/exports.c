@@ -20,9 +20,9 @@
  *   number; then wasm_status() is the ingle_status and wasm_error() its text.
  * - On a GPU, session_prefill, _append and _finish, generation_open and _next fail with WAIT (-15) while the
  *   GPU has not answered: await it (src/gpu/player_wasm.c), then call again with the same arguments.
- *   They fail with ERR_DEVICE_LOST (-12) when the GPU went away: ask for another, or find that there is none, and
- *   call again with the same arguments. The session then opens its backend anew and computes its timeline
- *   again; what it was told of is as if nothing had happened. Failing again although nothing new was lost is final.
+ *   They fail with ERR_DEVICE_LOST (-12) when the GPU went away: ask for another, have the weights read again
+ *   (wasm_loader_use_gpu) and call again with the same arguments. The session then computes its timeline again; to
+ *   the caller it is as if nothing had happened. Failing again although nothing new was lost is final.
  * - Text and token lists that come out are valid until the next call that returns such a list or
  *   a part; copy them at once. In -threads builds they lie in shared memory, which TextDecoder does
  *   not take: slice() first.
@@ -46,10 +46,11 @@
  *   wasm_workers_stop()   when no session is open; the workers' stacks are not given back
  * models
  *   wasm_loader_open() -> loader
- *   wasm_loader_use_gpu(loader, n_ctx, n_batch, kv_k, kv_v, gpu) -> status   before the first bytes, if JavaScript
+ *   wasm_loader_use_gpu(loader, n_ctx, n_batch, kv_k, kv_v, gpu, model) -> status   before the first bytes, if JavaScript
  *       has opened a GPU: weights go there as they come, and the kernels of a session that is opened with these
  *       arguments are compiled meanwhile. All sessions of the model run there. A failure later means that
- *       the source must be read again for the CPU. The GPU may be behind: let it catch up now and then
+ *       the source must be read again for the CPU. The GPU may be behind: let it catch up now and then. model not 0:
+ *       its GPU went away, and the same file is fed again for it; close the model that is taken then
  *   wasm_loader_feed(loader, bytes, n) -> status      chunks in order; the bytes are copied
  *   wasm_loader_total(loader) -> bytes of the file as a float; 0 until the header is complete
  *   wasm_loader_take(loader) -> model                 then close the loader
@@ -282,11 +283,12 @@ ingle_loader *EXPORT(wasm_loader_open)(void)
 }
 
 int EXPORT(wasm_loader_use_gpu)(ingle_loader *loader, uint32_t n_ctx, uint32_t n_batch, uint32_t kv_k, uint32_t kv_v,
-                                const char *gpu)
+                                const char *gpu, const ingle_model *model)
 {
     const ingle_session_options opt = {
         .n_ctx = n_ctx, .n_batch = n_batch, .kv_k = (ingle_kv_type)kv_k, .kv_v = (ingle_kv_type)kv_v, .gpu = gpu};
-    return ingle_loader_use_gpu(loader, &opt, &reply.error);
+    return model ? ingle_loader_revive(loader, model, &opt, &reply.error)
+                 : ingle_loader_use_gpu(loader, &opt, &reply.error);
 }
 
 int EXPORT(wasm_loader_feed)(ingle_loader *loader, const void *bytes, size_t n)
