@@ -264,7 +264,10 @@ typedef struct {
 } ingle_session_options;
 
 /* Opens a session. ERR_UNSUPPORTED: a family, format or operation that is not known, named;
- * ERR_FORMAT: a tensor is missing or has another shape; ERR_MEMORY. */
+ * ERR_FORMAT: a tensor is missing or has another shape; ERR_MEMORY.
+ * Where its GPU goes away later on, the session goes on with another, within the call that found out; with
+ * INGLE_BACKEND_AUTO, on the CPU if there is none. ERR_DEVICE_LOST: there is none, or it went away for the third time
+ * within a minute; where the host cannot wait, also when another has to be asked for: call again then. */
 ingle_status ingle_session_open(ingle_session **out, const ingle_model *model,
                                 const ingle_session_options *opt, ingle_error *err);
 void ingle_session_close(ingle_session *s);

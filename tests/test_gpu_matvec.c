@@ -367,7 +367,7 @@ static void time_chains(const uint32_t *sections, size_t n, uint64_t bytes, doub
         printf("%s\n", e.text);
         return;
     }
-    const uint32_t times = (uint32_t)(4e6 / (BENCH_CHAIN * (3e3 + (double)bytes / 4.0))) + 1; // about 4 ms on a fast GPU
+    const uint32_t times = (uint32_t)(4e6 / ((double)BENCH_CHAIN * (3e3 + (double)bytes / 4.0))) + 1; // about 4 ms on a fast GPU
     recorder_run(&rec, sections[0], times * 60);
     recorder_submit(&rec);
     for (size_t i = 0; i < n * BENCH_ROUNDS; i++) {

@@ -1,6 +1,6 @@
 // The core's exports as typed calls: text in and out, errors as IngleError. src/wasm/exports.c says
 // what each export promises. Addresses are unsigned 32-bit numbers; 0 = none.
-import { codeOfStatus, IngleError, WAIT } from './errors.ts'
+import { codeOfStatus, IngleError, LOST, WAIT } from './errors.ts'
 import type { KvType, ModelInfo } from './types.ts'
 import type { Core } from './wasm.ts'
 
@@ -56,20 +56,26 @@ export class Engine {
     return status
   }
 
-  /** The same as get or run, of an export that may say that the GPU has not answered yet: then it is called
-   * again, once that has. */
+  /** The same as get or run, of an export that may say that the GPU has not answered yet, or went away: then it is
+   * called again, once that has or there is another. A failure is thrown. */
   async answered(call: () => number): Promise<number> {
     for (;;) {
       const result = call()
-      if (result !== WAIT && (result !== 0 || this.call('wasm_status') !== WAIT))
+      const status = result === 0 ? this.call('wasm_status') : result
+      if (status !== WAIT && status !== LOST)
         return result
-      await this.settled()
+      await this.again()
     }
   }
 
-  /** Resolves when the core, told to wait, should ask again. */
-  async settled(): Promise<void> {
-    await this.core.gpu?.settled()
+  /** After a call that failed: resolves when it is to be made again, else throws. */
+  async again(): Promise<void> {
+    const status = this.call('wasm_status')
+    if (status === WAIT)
+      return this.core.gpu?.settled()
+    const failure = this.#failure()
+    if (status !== LOST || !await this.core.gpu?.restore())
+      throw failure
   }
 
   /** An export that gives a status or a count, once the GPU has answered. */
@@ -85,9 +91,13 @@ export class Engine {
     return this.core.exports[name]!(...args)
   }
 
-  #fail(): never {
+  #failure(): IngleError {
     const status = this.call('wasm_status')
-    throw new IngleError(codeOfStatus(status), this.textAt(this.call('wasm_error') >>> 0, this.call('wasm_size')))
+    return new IngleError(codeOfStatus(status), this.textAt(this.call('wasm_error') >>> 0, this.call('wasm_size')))
+  }
+
+  #fail(): never {
+    throw this.#failure()
   }
 
   bytesAt(address: number, n: number): Uint8Array<ArrayBuffer> {
@@ -186,13 +196,11 @@ export class Engine {
     return generation >>> 0
   }
 
-  /** The next step; undefined while the GPU has not chosen it yet. */
+  /** The next step; undefined where it failed: `again` says when to ask again, if ever. */
   next(generation: number): Step | undefined {
     const step = this.core.exports.wasm_generation_next!(generation) >>> 0
-    if (step === 0 && this.call('wasm_status') === WAIT)
-      return undefined
     if (step === 0)
-      this.#fail()
+      return undefined
     const [text, n, id, stop] = new Int32Array(this.core.memory.buffer, step, 4) as unknown as [number, number, number, number]
     return { text: n > 0 ? this.textAt(text >>> 0, n) : '', id, stop }
   }

@@ -24,6 +24,7 @@ export interface WireError {
 
 /** What an export says that waits for the GPU. */
 export const WAIT = -statusNames.indexOf('WAIT')
+export const LOST = -statusNames.indexOf('ERR_DEVICE_LOST')
 
 export function codeOfStatus(status: number): ErrorCode {
   const name = statusNames[-status]

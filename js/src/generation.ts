@@ -114,7 +114,7 @@ export async function generate(engine: Engine, model: number, session: number, r
       const step = engine.next(generation)
       if (!step) { // messages are taken meanwhile
         flush(performance.now())
-        await engine.settled()
+        await engine.again()
         breathed = performance.now()
         if (job.isCancelled())
           stop = 'cancel'

@@ -1,7 +1,7 @@
 // The GPU as the core sees it: the imports of module `gpu` (src/gpu/player_wasm.c) over a device that is
 // asked for here. Waiting for a device, or for its answers, is JavaScript's part; the core only asks.
 import { statusNames } from './error_codes.ts'
-import { IngleError } from './errors.ts'
+import { IngleError, LOST } from './errors.ts'
 import type { Most } from './gpu_objects.ts'
 import { Player } from './player.ts'
 
@@ -61,6 +61,10 @@ export class Gpu {
   #opened: Opened | undefined
   #player: Player | undefined
   #taken = false
+  /** How the device was asked for. */
+  #asked: { gpu: GPU | undefined, options: GpuOptions } | undefined
+  /** The core gave up a device that went away, and no other has been asked for. */
+  #lost = false
   /** Why the core gets no player. */
   #why = 'no GPU was asked for'
 
@@ -82,6 +86,8 @@ export class Gpu {
    * once. */
   async open(gpu: GPU | undefined, options: GpuOptions = {}): Promise<void> {
     this.close()
+    this.#lost = false
+    this.#asked = { gpu, options }
     try {
       this.#opened = await openDevice(gpu, options)
       this.#player = new Player(this.#opened.device, this.#memory, this.#opened.most)
@@ -89,6 +95,15 @@ export class Gpu {
       this.#why = cause instanceof IngleError ? cause.message : `WebGPU gives no device: ${String(cause)}`
       throw cause instanceof IngleError ? cause : new IngleError('ERR_DEVICE', this.#why, { cause })
     }
+  }
+
+  /** Asks for another device where the core's has gone away. True: the core is to be called again, also when there is
+   * none, for it may go on without; false: it had all that there is, so its failure stands. */
+  async restore(): Promise<boolean> {
+    if (!this.#lost)
+      return false
+    await this.open(this.#asked!.gpu, this.#asked!.options).catch(() => {})
+    return true
   }
 
   /** Resolves when the core, told to wait, should ask again. */
@@ -104,15 +119,16 @@ export class Gpu {
   }
 
   close(): void {
+    this.#lost ||= this.#taken && this.#player !== undefined && this.#player.lost
+    this.#why = this.#lost ? 'the GPU went away' : 'the GPU was closed'
     this.#player?.close()
     this.#player = undefined
     this.#taken = false
-    this.#why = 'the GPU was closed'
   }
 
   #take(limits: number): number {
     if (!this.#player)
-      return NO_DEVICE
+      return this.#lost ? LOST : NO_DEVICE
     if (this.#taken) {
       this.#player.failure = 'the GPU is in use'
       return NO_DEVICE

@@ -116,6 +116,11 @@ export class Player {
     return this.#status()
   }
 
+  /** Has the device gone away? */
+  get lost(): boolean {
+    return this.#lost
+  }
+
   /** Resolves when another ticket may be answered. */
   settled(): Promise<void> {
     return new Promise(resolve => this.#lost ? resolve() : this.#waiting.push(resolve))

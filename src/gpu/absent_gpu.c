@@ -106,6 +106,17 @@ const char *gpu_name(const gpu *g)
     return "none";
 }
 
+void gpu_shared_abandon(gpu_shared *d)
+{
+    (void)d;
+}
+
+ingle_status gpu_pass_most(gpu *g, size_t *n, ingle_error *err)
+{
+    (void)g, (void)n;
+    return refuse(err);
+}
+
 ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_error *err)
 {
     (void)g, (void)ids, (void)n, (void)first;
@@ -125,9 +136,10 @@ bool gpu_can_sample(const gpu *g, const ingle_sampling *s)
     return false;
 }
 
-ingle_status gpu_sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, ingle_error *err)
+ingle_status gpu_sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, uint32_t n_draws,
+                              ingle_error *err)
 {
-    (void)g, (void)s, (void)ids, (void)n;
+    (void)g, (void)s, (void)ids, (void)n, (void)n_draws;
     return refuse(err);
 }
 

@@ -53,9 +53,10 @@ ingle_status gpu_record_bursts(gpu *g, ingle_error *err)
     return INGLE_OK;
 }
 
-static ingle_status sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, ingle_error *err)
+static ingle_status sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, uint32_t n_draws,
+                                 ingle_error *err)
 {
-    const uint32_t counters[2] = {0, 0}; // draws, tokens in the ring
+    const uint32_t counters[2] = {n_draws, 0}; // and tokens in the ring
     ingle_status status = gpu_drain(g, err);
     if (status == INGLE_OK)
         status = op_sample_begin(&g->sample, g->r, s, ids, n, err);
@@ -65,10 +66,11 @@ static ingle_status sample_begin(gpu *g, const ingle_sampling *s, const int32_t 
     return recorder_play(g->r, err);
 }
 
-ingle_status gpu_sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, ingle_error *err)
+ingle_status gpu_sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, uint32_t n_draws,
+                              ingle_error *err)
 {
     gpu_enter(g);
-    const ingle_status status = sample_begin(g, s, ids, n, err);
+    const ingle_status status = sample_begin(g, s, ids, n, n_draws, err);
     gpu_leave(g);
     return status;
 }

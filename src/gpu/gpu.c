@@ -55,6 +55,40 @@ uint32_t gpu_bucket(const gpu *g, uint64_t n_positions)
     return i;
 }
 
+/* Bytes of the largest buffer of activations for a pass of so many tokens. */
+static uint64_t widest_rows(const gpu *g, uint32_t n_tokens)
+{
+    const graph_sizes *s = &g->graph->sizes;
+    const graph_op *head = &g->graph->ops[g->graph->n_ops - 1];
+    uint64_t width = ((uint64_t)s->n_heads + 2 * (uint64_t)s->n_kv_heads) * s->d_head;
+    width = width > g->graph->in_width ? width : g->graph->in_width;
+    for (size_t i = 0; i < g->graph->n_values; i++)
+        if ((graph_value)i != head->u.linear.out[0] && g->graph->values[i].width > width)
+            width = g->graph->values[i].width;
+    const uint64_t padded = (width + 31) / 32 * 32, floats = padded * sizeof(float) * n_tokens;
+    const uint64_t rounded = gpu_rounded_bytes(padded, n_tokens);
+    return floats > rounded ? floats : rounded;
+}
+
+/* As many tokens in a pass as the limits hold; a context that they do not hold is refused before anything is made. */
+static ingle_status fit_limits(gpu *g, ingle_error *err)
+{
+    const gpu_limits *l = &g->shared->player.limits;
+    const uint64_t most = l->max_binding < l->max_buffer ? l->max_binding : l->max_buffer;
+    const uint64_t k = kv_k_bytes(&g->kv), v = kv_v_bytes(&g->kv), cache = k > v ? k : v;
+    const uint64_t logits = (uint64_t)g->graph->sizes.n_vocab * sizeof(float);
+    while (g->opt.n_batch > 1 && widest_rows(g, g->opt.n_batch) > most)
+        g->opt.n_batch /= 2;
+    if (cache > most)
+        return error_set(err, INGLE_ERR_MEMORY, "a context of %u tokens: %llu bytes in a buffer; this GPU allows %llu",
+                         g->opt.n_ctx, (unsigned long long)cache, (unsigned long long)most);
+    if (logits > most || widest_rows(g, 1) > most)
+        return error_set(err, INGLE_ERR_MEMORY, "a row of %llu bytes; this GPU allows %llu",
+                         (unsigned long long)(logits > most ? logits : widest_rows(g, 1)), (unsigned long long)most);
+    g->pass_most = g->opt.n_batch < GPU_PASS_FIRST ? g->opt.n_batch : GPU_PASS_FIRST;
+    return INGLE_OK;
+}
+
 /* Partial results of attention: of the widest pass that goes the way of single tokens, at any length of
  * context. */
 static void open_partials(gpu *g)
@@ -167,6 +201,8 @@ static ingle_status open_all(gpu *g, ingle_error *err)
 {
     ingle_status status = kv_check(&g->kv, err);
     if (status == INGLE_OK)
+        status = fit_limits(g, err);
+    if (status == INGLE_OK)
         status = take_lists(g, err);
     if (status == INGLE_OK) {
         open_buffers(g);
@@ -250,7 +286,9 @@ void gpu_close(gpu *g)
     g->shared->n_sessions--;
     if (g->shared->first == g)
         g->shared->first = NULL;
+    gpu_shared *const abandoned = g->shared->abandoned && g->shared->n_sessions == 0 ? g->shared : NULL;
     gpu_leave(g);
+    gpu_shared_close(abandoned);
     mem_free(&a, g->steps);
     mem_free(&a, g->values);
     mem_free(&a, g->k_cache);
@@ -393,7 +431,10 @@ static ingle_status run(gpu *g, const int32_t *ids, size_t n, size_t first, ingl
     recorder_write(g->r, g->ids, ids, n * sizeof *ids);
     recorder_run(g->r, n == 1 ? g->buckets[gpu_bucket(g, first + 1)] : g->pass_section, 1);
     pick_hidden(g, n - 1);
-    recorder_submit(g->r);
+    if (n > 1)
+        gpu_note_pass(g, n);
+    else
+        recorder_submit(g->r);
     g->last_n = n;
     g->position = first + n;
     g->logits_state = LOGITS_NONE;

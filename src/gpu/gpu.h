@@ -37,6 +37,7 @@ void gpu_shared_close(gpu_shared *d);                     // after its sessions;
 const gpu_limits *gpu_shared_limits(const gpu_shared *d);
 size_t gpu_shared_sessions(const gpu_shared *d);          // that are open
 bool gpu_shared_broken(const gpu_shared *d);              // the device is of no more use
+void gpu_shared_abandon(gpu_shared *d); // closes a broken device now, and what is left with its last session
 
 /* The streamed way: one session is opened, which says what goes where; then every tensor of the file is fed
  * as its bytes come, one tensor at a time, front to back (those that the graph does not name, and vectors, are
@@ -54,6 +55,10 @@ void gpu_close(gpu *g);
 const char *gpu_name(const gpu *g); // "gpu/int8+subgroups (NVIDIA ...)"; final once ready
 const char *gpu_notes(const gpu *g); // "", or a line for each mode that failed the self-test, and why
 
+/* How many tokens the next run may have: n_batch, or fewer where the GPU is so slow that a pass of as many would
+ * hold it for long. Waits for all passes but the last, so that at most two are under way. INGLE_WAIT. */
+ingle_status gpu_pass_most(gpu *g, size_t *n, ingle_error *err);
+
 /* Queues tokens ids [n], 1 <= n <= n_batch, at positions first ... first + n - 1, as cpu_run does; the
  * last one's logits can be asked for then, or tokens be chosen after it. */
 ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_error *err);
@@ -61,13 +66,14 @@ ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_e
 /* Logits of token `row` of the last run, *logits [n_vocab], until the next call. INGLE_WAIT. */
 ingle_status gpu_logits(gpu *g, size_t row, const float **logits, ingle_error *err);
 
-/* Choosing tokens on the GPU, after a run: begin says how, ids [n] being the timeline so far; queue asks
+/* Choosing tokens on the GPU, after a run: begin says how, ids [n] being the timeline so far, n_draws the draws so far; queue asks
  * for the next n, which the GPU computes one after the other; take gives them in order. A token that is taken
  * has been chosen; it is in the cache once the one after it is. What was queued and is not taken is dropped by
  * the next run or begin. At most GPU_MOST_QUEUED are queued at a time. */
 enum { GPU_MOST_QUEUED = 64 };
 bool gpu_can_sample(const gpu *g, const ingle_sampling *s);
-ingle_status gpu_sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, ingle_error *err);
+ingle_status gpu_sample_begin(gpu *g, const ingle_sampling *s, const int32_t *ids, size_t n, uint32_t n_draws,
+                              ingle_error *err);
 ingle_status gpu_queue(gpu *g, uint32_t n, ingle_error *err);
 size_t gpu_queued(const gpu *g);
 ingle_status gpu_take(gpu *g, int32_t *id, ingle_error *err); // INGLE_WAIT; ERR_FORMAT: logits are NaN

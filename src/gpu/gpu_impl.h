@@ -10,7 +10,7 @@
 #include "gpu/op_attend.h"
 #include "gpu/op_sample.h"
 
-enum { GPU_RING = 64, GPU_MOST_BURSTS = 64, GPU_BUCKET_FIRST = 256, GPU_MOST_BUCKETS = 32 };
+enum { GPU_RING = 64, GPU_MOST_BURSTS = 64, GPU_BUCKET_FIRST = 256, GPU_MOST_BUCKETS = 32, GPU_PASS_FIRST = 128 };
 
 typedef enum { GPU_EMBED, GPU_NORM, GPU_QKV, GPU_LINEAR, GPU_ATTEND } gpu_step_kind;
 
@@ -57,6 +57,7 @@ struct gpu_shared {
     bool awaits;    // tensors are still to come
     gpu *first;     // the session that was opened meanwhile
     size_t n_sessions;
+    bool abandoned; // closes with its last session
     atomic_flag lock; // one call at a time
 };
 
@@ -112,6 +113,17 @@ struct gpu {
     size_t queued, taken;    // tokens of this answer
     size_t position;         // of the token that is computed next
 
+    struct {
+        uint32_t ticket;
+        uint32_t n;          // tokens
+        double start_ms;     // when it was handed to the GPU
+        bool waited;         // somebody was told to wait for it
+        uint32_t state[4];   // what is read when it is done
+    } passes[2];             // of many tokens: passes_first ... passes_next - 1 are under way
+    size_t passes_first, passes_next;
+    double pass_end_ms;      // when the last one was known to be done
+    uint32_t pass_most;      // tokens
+
     size_t last_n;          // tokens of the last run
     float *host_logits;     // [n_vocab]
     uint32_t logits_ticket;
@@ -147,6 +159,9 @@ void gpu_record_many(gpu *g, uint32_t n_tokens, uint32_t max_positions);
 /* Work is cut for lengths of context that double: the length for n positions, and which of the buckets. */
 uint32_t gpu_bucket_positions(const gpu *g, uint64_t n_positions);
 uint32_t gpu_bucket(const gpu *g, uint64_t n_positions);
+
+/* pass.c: behind a pass of n tokens that has been recorded, and is played at once: submits it. */
+void gpu_note_pass(gpu *g, size_t n);
 
 /* burst.c: buffers and kernels; sections, once the buckets are known. */
 ingle_status gpu_open_bursts(gpu *g, ingle_error *err);

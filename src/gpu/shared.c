@@ -62,6 +62,23 @@ bool gpu_shared_broken(const gpu_shared *d)
     return d->r.broken;
 }
 
+static ingle_status play_nothing(void *user, const uint32_t *words, size_t n, ingle_error *err)
+{
+    (void)user, (void)words, (void)n;
+    return error_set(err, INGLE_ERR_DEVICE_LOST, "the GPU was given up");
+}
+
+static ingle_status wait_for_nothing(void *user, uint32_t ticket, uint64_t *answer, ingle_error *err)
+{
+    (void)ticket, (void)answer;
+    return play_nothing(user, NULL, 0, err);
+}
+
+static void close_nothing(void *user)
+{
+    (void)user;
+}
+
 static void lock(gpu_shared *d)
 {
     while (atomic_flag_test_and_set(&d->lock))
@@ -77,6 +94,19 @@ void gpu_enter(gpu *g)
 void gpu_leave(gpu *g)
 {
     atomic_flag_clear(&g->shared->lock);
+}
+
+/* The player goes at once: a host may have one device at a time. */
+void gpu_shared_abandon(gpu_shared *d)
+{
+    lock(d);
+    d->player.close(d->player.user);
+    d->player = (gpu_player){NULL, d->player.limits, play_nothing, wait_for_nothing, close_nothing, d->player.blind};
+    d->abandoned = true;
+    const bool last = d->n_sessions == 0;
+    atomic_flag_clear(&d->lock);
+    if (last)
+        gpu_shared_close(d);
 }
 
 /* ---- weights ---------------------------------------------------------------------------------- */

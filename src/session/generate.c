@@ -23,6 +23,8 @@ struct ingle_generation {
     size_t n_stops;
     int32_t pending;  // chosen but not yet on the timeline; -1 = none
     bool on_gpu;      // tokens are chosen there, by the burst
+    uint32_t opened;  // the session's count when choosing began on its GPU; 0 = it has not
+    uint32_t n_chosen;
     uint32_t burst;   // tokens queued together; what the caller wants, or what keeps text flowing
     bool burst_fixed;
     uint32_t to_mark; // tokens to take until the clock is read again
@@ -97,17 +99,21 @@ static ingle_status open_sampler(ingle_generation *g, const ingle_generate_optio
     return status;
 }
 
-/* Tells who chooses of the prompt: the GPU that computes, unless it cannot or logits are wanted here. */
-static ingle_status begin(ingle_generation *g, const int32_t *prompt, size_t n, ingle_error *err)
+static void begin_here(ingle_generation *g, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ingle_sampler_accept(g->sampler, ids[i]);
+    sampler_skip(g->sampler, g->n_chosen);
+    g->on_gpu = false;
+}
+
+/* Who chooses: the GPU that computes, from the first step on, unless it cannot or logits are wanted here. */
+static void begin(ingle_generation *g, const int32_t *prompt, size_t n)
 {
     ingle_session *s = g->session;
-    const ingle_sampling *sampling = sampler_options(g->sampler);
-    g->on_gpu = s->gpu && !g->logprobs && s->fresh && gpu_can_sample(s->gpu, sampling);
-    if (g->on_gpu)
-        return gpu_sample_begin(s->gpu, sampling, prompt, n, err);
-    for (size_t i = 0; i < n; i++)
-        ingle_sampler_accept(g->sampler, prompt[i]);
-    return INGLE_OK;
+    g->on_gpu = s->gpu && !g->logprobs && s->fresh && gpu_can_sample(s->gpu, sampler_options(g->sampler));
+    if (!g->on_gpu)
+        begin_here(g, prompt, n);
 }
 
 ingle_status ingle_generation_open(ingle_generation **out, ingle_session *s, const int32_t *prompt,
@@ -141,7 +147,7 @@ ingle_status ingle_generation_open(ingle_generation **out, ingle_session *s, con
     if (status == INGLE_OK)
         detokenizer_follow(g->detokenizer, prompt, n);
     if (status == INGLE_OK)
-        status = begin(g, prompt, n, err);
+        begin(g, prompt, n);
     if (status == INGLE_OK)
         *out = g;
     else
@@ -273,8 +279,31 @@ static void set_burst(ingle_generation *g)
     g->to_mark = g->burst * BURSTS_AHEAD;
 }
 
-/* The next token that the GPU chose. The one before it is in the cache by then. */
-static ingle_status choose_there(ingle_generation *g, int32_t *id, ingle_error *err)
+/* Sees to it that the session's GPU goes on with this answer: at its start, and when the session has another GPU
+ * than the one that began. Draws are numbered and the timeline is what penalties look back on, so nothing else of
+ * the answer's past counts. Where there is only the CPU, it chooses from then on. */
+static ingle_status begin_there(ingle_generation *g, ingle_error *err)
+{
+    ingle_session *s = g->session;
+    if (s->lost && g->pending >= 0) { // what was chosen is computed with the timeline
+        s->ids[s->length++] = g->pending;
+        g->pending = -1;
+    }
+    const ingle_sampling *sampling = sampler_options(g->sampler);
+    ingle_status status = session_revive(s, err);
+    if (status != INGLE_OK || g->opened == s->opened)
+        return status;
+    if (s->gpu && gpu_can_sample(s->gpu, sampling))
+        status = gpu_sample_begin(s->gpu, sampling, s->ids, s->length, g->n_chosen, err);
+    else
+        begin_here(g, s->ids, s->length);
+    if (status == INGLE_OK)
+        g->opened = s->opened;
+    return status;
+}
+
+/* Queues what keeps the GPU busy, and takes a token. */
+static ingle_status take_there(ingle_generation *g, int32_t *id, ingle_error *err)
 {
     ingle_session *s = g->session;
     ingle_status status = INGLE_OK;
@@ -284,9 +313,23 @@ static ingle_status choose_there(ingle_generation *g, int32_t *id, ingle_error *
         const size_t more = most - gpu_queued(s->gpu);
         status = gpu_queue(s->gpu, more < g->burst ? (uint32_t)more : g->burst, err);
     }
-    if (status == INGLE_OK)
-        status = gpu_take(s->gpu, id, err);
-    if (status != INGLE_OK)
+    return status == INGLE_OK ? gpu_take(s->gpu, id, err) : status;
+}
+
+/* The next token that the GPU chose. The one before it is in the cache by then. */
+static ingle_status choose_there(ingle_generation *g, int32_t *id, ingle_error *err)
+{
+    ingle_session *s = g->session;
+    ingle_error e = {0};
+    ingle_status status;
+    do {
+        status = begin_there(g, &e);
+        if (status == INGLE_OK && g->on_gpu)
+            status = take_there(g, id, &e);
+    } while (session_lost(s, status, &e));
+    if (status != INGLE_OK && err)
+        *err = e;
+    if (status != INGLE_OK || !g->on_gpu)
         return status;
     set_burst(g);
     s->fresh = false;
@@ -312,9 +355,12 @@ ingle_status ingle_generation_next(ingle_generation *g, ingle_part *part, ingle_
     if (g->pending >= 0 && s->length == s->n_ctx)
         return end(g, INGLE_STOP_LENGTH, part, err);
     int32_t id;
-    ingle_status status = g->on_gpu ? choose_there(g, &id, err) : choose_here(g, &id, &part->logprob, err);
+    ingle_status status = g->on_gpu ? choose_there(g, &id, err) : INGLE_OK;
+    if (status == INGLE_OK && !g->on_gpu)
+        status = choose_here(g, &id, &part->logprob, err);
     if (status != INGLE_OK)
         return status;
+    g->n_chosen++;
     g->pending = id;
     g->left--;
     part->id = id;

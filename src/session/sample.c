@@ -221,6 +221,11 @@ void ingle_sampler_close(ingle_sampler *s)
     mem_free(&a, s);
 }
 
+void sampler_skip(ingle_sampler *s, uint64_t n_draws)
+{
+    s->n_draws = n_draws;
+}
+
 /* ---- bias and penalties ------------------------------------------------------------------- */
 
 void ingle_sampler_accept(ingle_sampler *s, int32_t id)

@@ -16,6 +16,9 @@ const ingle_sampling *sampler_options(const ingle_sampler *s);
 /* What sampler_open with these arguments allocates, without allocating it. */
 uint64_t sampler_bytes(uint32_t n_vocab, const ingle_sampling *opt);
 
+/* The next draw is number n_draws: as after so many picks. */
+void sampler_skip(ingle_sampler *s, uint64_t n_draws);
+
 /* The random source: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy
  * as 1, 2, 3", 2011), which has no state but a counter, so that draw number n of a seed can be had
  * anywhere, in any order, on a GPU too; it needs 32-bit arithmetic only (the product of two words

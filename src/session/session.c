@@ -42,10 +42,10 @@ ingle_status session_resolve(const ingle_model *m, const ingle_session_options *
 }
 
 /* A GPU is used where it is asked for, and by itself where the host offers one or the weights are there. */
-static bool wants_gpu(const ingle_model *m, const ingle_session_options *opt)
+static bool wants_gpu(const ingle_model *m, const ingle_session_options *opt, bool offered)
 {
     const ingle_backend backend = opt ? opt->backend : INGLE_BACKEND_AUTO;
-    return backend == INGLE_BACKEND_GPU || (backend == INGLE_BACKEND_AUTO && (m->gpu_data || gpu_host_offers()));
+    return backend == INGLE_BACKEND_GPU || (backend == INGLE_BACKEND_AUTO && (m->gpu_data || m->on_gpu || offered));
 }
 
 static ingle_status gpu_memory(const ingle_model *m, const cpu_options *o, ingle_memory *out, ingle_error *err)
@@ -72,7 +72,7 @@ ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_opti
     cpu_options o;
     cpu_needs needs;
     ingle_status status = session_resolve(m, opt, &o, err);
-    if (status == INGLE_OK && wants_gpu(m, opt))
+    if (status == INGLE_OK && wants_gpu(m, opt, gpu_host_offers()))
         return gpu_memory(m, &o, out, err);
     if (status == INGLE_OK)
         status = cpu_plan(&m->graph, &o, &needs, err);
@@ -89,7 +89,7 @@ ingle_status ingle_session_memory(const ingle_model *m, const ingle_session_opti
 }
 
 /* One session at a time makes or finds the shared weights. */
-static ingle_status open_cpu(ingle_session *s, const cpu_options *o, ingle_error *err)
+ingle_status session_open_cpu(ingle_session *s, ingle_error *err)
 {
     ingle_model *m = (ingle_model *)(uintptr_t)s->model;
     if (m->on_gpu)
@@ -97,7 +97,7 @@ static ingle_status open_cpu(ingle_session *s, const cpu_options *o, ingle_error
     while (atomic_flag_test_and_set(&m->backend_lock))
         host_relax();
     cpu_shared *shared = m->backend_data;
-    const ingle_status status = cpu_open(&s->cpu, &m->graph, o, &shared, &m->allocator, err);
+    const ingle_status status = cpu_open(&s->cpu, &m->graph, &s->options, &shared, &m->allocator, err);
     m->backend_data = shared;
     m->backend_free = cpu_shared_free;
     m->backend_row = cpu_shared_row;
@@ -107,8 +107,34 @@ static ingle_status open_cpu(ingle_session *s, const cpu_options *o, ingle_error
     return status;
 }
 
+/* The names outlive the call: a backend may have to be opened again. */
+static ingle_status keep_names(ingle_session *s, const ingle_session_options *opt, ingle_error *err)
+{
+    const str on_cpu = str_of(opt && opt->cpu ? opt->cpu : ""), on_gpu = str_of(opt && opt->gpu ? opt->gpu : "");
+    if (on_cpu.n >= sizeof s->cpu_name || on_gpu.n >= sizeof s->gpu_names)
+        return error_set(err, INGLE_ERR_USAGE, "no kernels have so long a name");
+    memcpy(s->cpu_name, on_cpu.p, on_cpu.n);
+    memcpy(s->gpu_names, on_gpu.p, on_gpu.n);
+    s->options.path = opt && opt->cpu ? s->cpu_name : NULL;
+    s->has_gpu_names = opt && opt->gpu;
+    return INGLE_OK;
+}
+
+static ingle_status host_player(void *user, gpu_player *out, const ingle_allocator *a, ingle_error *err)
+{
+    (void)user;
+    return gpu_host_open(out, a, err);
+}
+
 ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
                                 const ingle_session_options *opt, ingle_error *err)
+{
+    const session_players host = {host_player, NULL, gpu_host_offers()};
+    return session_open(out, m, opt, &host, err);
+}
+
+ingle_status session_open(ingle_session **out, const ingle_model *m, const ingle_session_options *opt,
+                          const session_players *players, ingle_error *err)
 {
     *out = NULL;
     error_clear(err);
@@ -121,14 +147,24 @@ ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
         return error_memory(err, sizeof *s, "a session");
     s->model = m;
     s->n_ctx = o.n_ctx;
-    s->n_batch = o.n_batch;
+    s->options = o;
+    s->gpu_batch = o.n_batch;
+    s->players = *players;
+    s->may_use_cpu = !opt || opt->backend == INGLE_BACKEND_AUTO;
+    s->opened = 1;
     s->progress = opt ? opt->progress : NULL;
     s->progress_user = opt ? opt->progress_user : NULL;
     s->ids = mem_alloc(&m->allocator, size_mul(o.n_ctx, sizeof *s->ids));
     if (!s->ids)
         status = error_memory(err, size_mul(o.n_ctx, sizeof *s->ids), "a timeline");
     if (status == INGLE_OK)
-        status = wants_gpu(m, opt) ? session_open_gpu(s, &o, opt ? opt->gpu : NULL, err) : open_cpu(s, &o, err);
+        status = keep_names(s, opt, err);
+    if (status == INGLE_OK && !wants_gpu(m, opt, players->offers))
+        status = session_open_cpu(s, err);
+    else if (status == INGLE_OK)
+        do
+            status = session_open_gpu(s, err);
+        while (status == INGLE_ERR_MEMORY && session_take_less(s));
     if (status != INGLE_OK) {
         ingle_session_close(s);
         return status;
@@ -143,7 +179,7 @@ void ingle_session_close(ingle_session *s)
         return;
     const ingle_allocator *a = &s->model->allocator;
     cpu_close(s->cpu);
-    gpu_close(s->gpu);
+    session_close_gpu(s);
     mem_free(a, s->ids);
     mem_free(a, s);
 }
@@ -167,31 +203,52 @@ static ingle_status check(const ingle_session *s, size_t length, const int32_t *
     return INGLE_OK;
 }
 
-/* Gives the logits of tokens [n] of the run just done, in pieces of the head's rows. */
+/* Gives the logits of tokens [n] of the run just done, in pieces of the head's rows; *seen of them were given. */
 static ingle_status visit_rows(ingle_session *s, size_t n, size_t before,
                                bool (*row)(void *user, size_t i, const float *logits), void *user, bool *go_on,
-                               ingle_error *err)
+                               size_t *seen, ingle_error *err)
 {
     const size_t n_vocab = s->model->graph.sizes.n_vocab, most = s->gpu ? 1 : CPU_HEAD_ROWS;
-    for (size_t at = 0; *go_on && at < n; at += most) {
-        const size_t rows = n - at < most ? n - at : most;
-        const float *logits = s->gpu ? NULL : cpu_head(s->cpu, at, rows);
-        const ingle_status status = s->gpu ? gpu_logits(s->gpu, at, &logits, err) : INGLE_OK;
+    for (*seen = 0; *go_on && *seen < n;) {
+        const size_t rows = n - *seen < most ? n - *seen : most;
+        const float *logits = s->gpu ? NULL : cpu_head(s->cpu, *seen, rows);
+        const ingle_status status = s->gpu ? gpu_logits(s->gpu, *seen, &logits, err) : INGLE_OK;
         if (status != INGLE_OK)
             return status;
         s->logits = logits + (rows - 1) * n_vocab;
-        for (size_t i = 0; *go_on && i < rows; i++)
-            *go_on = row(user, before + at + i, logits + i * n_vocab);
+        for (size_t i = 0; *go_on && i < rows; i++, (*seen)++)
+            *go_on = row(user, before + *seen, logits + i * n_vocab);
     }
     return INGLE_OK;
 }
 
-static ingle_status run(ingle_session *s, const int32_t *ids, size_t n, ingle_error *err)
+ingle_status session_run(ingle_session *s, const int32_t *ids, size_t *n, size_t first, ingle_error *err)
 {
+    size_t most = s->options.n_batch;
+    const ingle_status status = s->gpu ? gpu_pass_most(s->gpu, &most, err) : INGLE_OK;
+    if (status != INGLE_OK)
+        return status;
+    *n = *n < most ? *n : most;
     if (s->gpu)
-        return gpu_run(s->gpu, ids, n, s->length, err);
-    cpu_run(s->cpu, ids, n, s->length);
+        return gpu_run(s->gpu, ids, *n, first, err);
+    cpu_run(s->cpu, ids, *n, first);
     return INGLE_OK;
+}
+
+static ingle_status run(ingle_session *s, const int32_t *ids, size_t *n, ingle_error *err)
+{
+    const size_t wanted = *n;
+    ingle_error e = {0};
+    ingle_status status;
+    do {
+        *n = wanted;
+        status = session_revive(s, &e);
+        if (status == INGLE_OK)
+            status = session_run(s, ids, n, s->length, &e);
+    } while (session_lost(s, status, &e));
+    if (status != INGLE_OK && err)
+        *err = e;
+    return status;
 }
 
 /* Appends checked tokens in batches; with row, every token's logits are visited. */
@@ -200,9 +257,10 @@ static ingle_status compute(ingle_session *s, const int32_t *ids, size_t n,
                             ingle_error *err)
 {
     for (size_t done = 0; done < n;) {
-        const size_t now = n - done < s->n_batch ? n - done : s->n_batch;
+        size_t now = n - done, seen = 0;
         bool go_on = true;
-        ingle_status status = run(s, ids + done, now, err);
+        ingle_error e = {0};
+        ingle_status status = run(s, ids + done, &now, err);
         if (status != INGLE_OK)
             return status;
         s->logits = NULL;
@@ -211,7 +269,15 @@ static ingle_status compute(ingle_session *s, const int32_t *ids, size_t n,
         s->last_run = now;
         s->fresh = true;
         if (row)
-            status = visit_rows(s, now, done, row, user, &go_on, err);
+            status = visit_rows(s, now, done, row, user, &go_on, &seen, &e);
+        if (session_lost(s, status, &e)) { // the others are computed again
+            s->length -= now - seen;
+            s->fresh = false;
+            done += seen;
+            continue;
+        }
+        if (status != INGLE_OK && err)
+            *err = e;
         if (status != INGLE_OK || !go_on) {
             s->logits = NULL; // of a token before the last
             return status != INGLE_OK ? status
@@ -226,11 +292,17 @@ static ingle_status compute(ingle_session *s, const int32_t *ids, size_t n,
 
 ingle_status session_logits(ingle_session *s, const float **logits, ingle_error *err)
 {
-    ingle_status status = INGLE_OK;
-    if (!s->logits && s->gpu)
-        status = gpu_logits(s->gpu, s->last_run - 1, &s->logits, err);
-    else if (!s->logits)
-        s->logits = cpu_head(s->cpu, s->last_run - 1, 1);
+    ingle_error e = {0};
+    ingle_status status;
+    do {
+        status = session_revive(s, &e);
+        if (status == INGLE_OK && !s->logits && s->gpu)
+            status = gpu_logits(s->gpu, s->last_run - 1, &s->logits, &e);
+        else if (status == INGLE_OK && !s->logits)
+            s->logits = cpu_head(s->cpu, s->last_run - 1, 1);
+    } while (session_lost(s, status, &e));
+    if (status != INGLE_OK && err)
+        *err = e;
     *logits = s->logits;
     return status;
 }
@@ -266,7 +338,7 @@ ingle_status ingle_session_sync(ingle_session *s, const int32_t *ids, size_t n, 
     if (common == n && common == s->length && s->fresh) {
         if (reused)
             *reused = n;
-        return INGLE_OK;
+        return session_revive(s, err);
     }
     if (common == n) // all there, but the logits are of a later token: compute the last one again
         common--;
@@ -281,6 +353,7 @@ void ingle_session_truncate(ingle_session *s, size_t n)
     if (n >= s->length)
         return;
     s->length = n; // the cache beyond is overwritten before it is read
+    s->replayed = s->replayed < n ? s->replayed : n;
     s->fresh = false;
     s->logits = NULL;
 }
@@ -312,7 +385,7 @@ ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_err
     cpu_limits limits;
     error_clear(err);
     *out = (ingle_limits){0};
-    if (s->gpu)
+    if (!s->cpu)
         return error_set(err, INGLE_ERR_UNSUPPORTED, "a GPU's limits");
     const ingle_status status = cpu_measure_limits(s->cpu, &limits, err);
     *out = (ingle_limits){limits.weights, limits.kv, limits.products, limits.read_per_second};

@@ -96,23 +96,38 @@ static void drop_unused(ingle_model *m, bool failed)
     m->gpu_data = NULL;
 }
 
-static ingle_status attach(ingle_session *s, ingle_model *m, const cpu_options *o, const char *modes, ingle_error *err)
+/* Sessions that are still open there get the failure again, and close it with the last of them. */
+static void abandon_broken(ingle_model *m)
+{
+    model_gpu *mg = m->gpu_data;
+    if (!mg || !gpu_shared_broken(mg->shared))
+        return;
+    gpu_close(mg->first);
+    gpu_shared_abandon(mg->shared);
+    mem_free(&m->allocator, mg);
+    m->gpu_data = NULL;
+}
+
+static ingle_status attach(ingle_session *s, ingle_model *m, ingle_error *err)
 {
     ingle_status status = INGLE_OK;
     gpu_player player;
     gpu_modes chosen;
     drop_unused(m, false);
+    if (!m->gpu_data && m->on_gpu)
+        return error_set(err, INGLE_ERR_DEVICE_LOST, "the weights went with the GPU: they must be read again");
     if (!m->gpu_data) {
-        status = gpu_host_open(&player, &m->allocator, err);
+        status = s->players.open(s->players.user, &player, &m->allocator, err);
         if (status == INGLE_OK)
             status = open_model_gpu(m, &player, false, err);
     }
     model_gpu *mg = m->gpu_data;
     if (status == INGLE_OK)
-        status = gpu_modes_of(modes, gpu_shared_limits(mg->shared), &chosen, err);
+        status = gpu_modes_of(s->has_gpu_names ? s->gpu_names : NULL, gpu_shared_limits(mg->shared), &chosen, err);
     if (status != INGLE_OK)
         return status;
-    const gpu_options opt = options_of(o, &chosen);
+    gpu_options opt = options_of(&s->options, &chosen);
+    opt.n_batch = s->gpu_batch;
     gpu *first = mg->first;
     mg->first = NULL;
     if (first && same_options(&mg->options, &opt)) {
@@ -123,12 +138,25 @@ static ingle_status attach(ingle_session *s, ingle_model *m, const cpu_options *
     return gpu_open(&s->gpu, mg->shared, &opt, &m->allocator, err);
 }
 
-ingle_status session_open_gpu(ingle_session *s, const cpu_options *o, const char *modes, ingle_error *err)
+void session_close_gpu(ingle_session *s)
+{
+    ingle_model *m = (ingle_model *)(uintptr_t)s->model;
+    if (!s->gpu)
+        return;
+    while (atomic_flag_test_and_set(&m->backend_lock))
+        host_relax();
+    gpu_close(s->gpu);
+    s->gpu = NULL;
+    abandon_broken(m);
+    atomic_flag_clear(&m->backend_lock);
+}
+
+ingle_status session_open_gpu(ingle_session *s, ingle_error *err)
 {
     ingle_model *m = (ingle_model *)(uintptr_t)s->model;
     while (atomic_flag_test_and_set(&m->backend_lock))
         host_relax();
-    const ingle_status status = attach(s, m, o, modes, err);
+    const ingle_status status = attach(s, m, err);
     if (status != INGLE_OK)
         drop_unused(m, true);
     atomic_flag_clear(&m->backend_lock);

@@ -20,6 +20,9 @@
  *   number; then wasm_status() is the ingle_status and wasm_error() its text.
  * - On a GPU, session_prefill, _append and _finish, generation_open and _next fail with WAIT (-15) while the
  *   GPU has not answered: await it (src/gpu/player_wasm.c), then call again with the same arguments.
+ *   They fail with ERR_DEVICE_LOST (-12) when the GPU went away: ask for another, or find that there is none, and
+ *   call again with the same arguments. The session then opens its backend anew and computes its timeline
+ *   again; what it was told of is as if nothing had happened. Failing again although nothing new was lost is final.
  * - Text and token lists that come out are valid until the next call that returns such a list or
  *   a part; copy them at once. In -threads builds they lie in shared memory, which TextDecoder does
  *   not take: slice() first.
@@ -368,6 +371,8 @@ const char *EXPORT(wasm_template_render)(const char *source, size_t n, const cha
 typedef struct {
     ingle_session *s;
     _Atomic int32_t cancel;
+    bool appending;     // an append is to be called again
+    size_t append_from; // the timeline's length before it
 } session;
 
 static bool go_on(void *user, size_t done, size_t total)
@@ -472,7 +477,12 @@ int EXPORT(wasm_session_prefill)(session *s, const int32_t *ids, size_t n, size_
 
 int EXPORT(wasm_session_append)(session *s, const int32_t *ids, size_t n)
 {
-    return ingle_session_append(s->s, ids, n, &reply.error);
+    if (!s->appending)
+        s->append_from = ingle_session_length(s->s);
+    const size_t done = ingle_session_length(s->s) - s->append_from;
+    const ingle_status status = ingle_session_append(s->s, ids + done, n - done, &reply.error);
+    s->appending = status == INGLE_WAIT || status == INGLE_ERR_DEVICE_LOST;
+    return status;
 }
 
 int EXPORT(wasm_session_finish)(session *s)

@@ -1,0 +1,516 @@
+/* Sessions whose GPU fails: gone in the middle of an answer, short of memory at each buffer, slow, broken. Over the
+ * null player, whose tokens are pretended, and over a real device where there is one. */
+#include "harness.h"
+
+#include "base/error.h"
+#include "faulty_player.h"
+#include "support.h"
+#include "tiny_model.h"
+
+enum { N_PROMPT = 20, N_PREDICT = 24, N_CTX = 64, MOST_TEXT = 4096 };
+
+static const tiny_shape shape = {"llama", 2, 4, 2, 64, 0, 96, TINY_VOCAB, 128, .format = QUANT_Q4_0, .seed = 5};
+
+static int32_t prompt[300];
+
+static void fill_prompt(void)
+{
+    for (size_t i = 0; i < sizeof prompt / sizeof *prompt; i++)
+        prompt[i] = TINY_LETTER_A + (int32_t)(i * 5 % 26);
+}
+
+static ingle_status open_null(gpu_player *out, const ingle_allocator *a, ingle_error *err)
+{
+    return gpu_null_open(out, NULL, a, err);
+}
+
+typedef struct {
+    int32_t ids[FAULTY_MOST_PASSES];
+    size_t n;
+    ingle_stop stop;
+    char backend[200];
+} answer;
+
+/* An answer to prompt [n]. */
+static ingle_status answer_of(ingle_session *s, size_t n, const ingle_sampling *sampling, uint32_t n_predict, answer *a,
+                              ingle_error *err)
+{
+    ingle_generation *g;
+    ingle_part part = {0};
+    const ingle_generate_options opt = {
+        .n_predict = n_predict, .ignore_eos = true, .has_sampling = sampling, .sampling = sampling ? *sampling : (ingle_sampling){0}};
+    *a = (answer){0};
+    ingle_status status = ingle_generation_open(&g, s, prompt, n, &opt, err);
+    if (status != INGLE_OK)
+        return status;
+    while (status == INGLE_OK && part.stop == INGLE_STOP_NONE) {
+        status = ingle_generation_next(g, &part, err);
+        if (status == INGLE_OK && part.id >= 0 && a->n < FAULTY_MOST_PASSES)
+            a->ids[a->n++] = part.id;
+    }
+    a->stop = part.stop;
+    snprintf(a->backend, sizeof a->backend, "%s", ingle_session_backend(s));
+    ingle_generation_close(g);
+    return status;
+}
+
+static ingle_session *open_batches(const ingle_model *m, faulty *f, ingle_backend backend, uint32_t n_batch,
+                                   ingle_error *err)
+{
+    const ingle_session_options opt = {.n_ctx = N_CTX, .n_batch = n_batch, .n_threads = 1, .backend = backend};
+    const session_players players = faulty_players(f, true);
+    ingle_session *s;
+    session_open(&s, m, &opt, &players, err);
+    return s;
+}
+
+static ingle_session *open_session(const ingle_model *m, faulty *f, ingle_backend backend, ingle_error *err)
+{
+    return open_batches(m, f, backend, N_CTX, err);
+}
+
+/* The device belongs to the model: one of each for every case. */
+typedef struct {
+    char *bytes;
+    ingle_model *m;
+} model;
+
+static model open_model(const tiny_shape *of)
+{
+    model m;
+    m.m = tiny_model_open(of, &m.bytes);
+    return m;
+}
+
+static void close_model(model *m)
+{
+    ingle_model_close(m->m);
+    free(m->bytes);
+}
+
+static void check_pretended(const answer *a, uint32_t n)
+{
+    CHECK_MSG(a->n == n && a->stop == INGLE_STOP_LENGTH, "%zu tokens", a->n);
+    for (uint32_t i = 0; i < a->n; i++)
+        CHECK_MSG(a->ids[i] == faulty_token(i), "token %u is %d", i, a->ids[i]);
+}
+
+/* ---- gone ------------------------------------------------------------------------------------- */
+
+/* At each call of an answer: the tokens are those of an answer that nothing disturbed, the successor computes the
+ * whole timeline, and its draws go on where they were. */
+static void lost_anywhere(void)
+{
+    long in_answers = 0;
+    bool happened = true;
+    for (long at = 1; happened; at++) {
+        model m = open_model(&shape);
+        faulty f = {.open = open_null, .pretend = true, .lose_at = at};
+        ingle_error e = {0};
+        answer a;
+        ingle_session *s = open_session(m.m, &f, INGLE_BACKEND_GPU, &e);
+        if (!s) { // gone before there was a session
+            close_model(&m);
+            CHECK_MSG(e.status == INGLE_ERR_DEVICE_LOST && f.closed == f.opened, "%s", e.text);
+            happened = e.status == INGLE_ERR_DEVICE_LOST;
+            continue;
+        }
+        CHECK_MSG(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "at %ld: %s", at, e.text);
+        check_pretended(&a, N_PREDICT);
+        CHECK(ingle_session_length(s) == N_PROMPT + N_PREDICT - 1);
+        for (size_t i = N_PROMPT; i < ingle_session_length(s); i++)
+            CHECK(ingle_session_ids(s)[i] == faulty_token((uint32_t)(i - N_PROMPT)));
+        happened = f.lose_at == 0;
+        CHECK(f.opened == 1 + happened);
+        if (f.n_begun == 2) { // between two tokens
+            const uint32_t *last = f.passes[f.n_passes - 1];
+            in_answers++;
+            CHECK_MSG(last[0] == 0 && last[1] == N_PROMPT + f.draws[1], "%u tokens from %u after %u draws", last[1],
+                      last[0], f.draws[1]);
+        }
+        ingle_session_close(s);
+        close_model(&m);
+        CHECK(f.closed == f.opened);
+    }
+    CHECK_MSG(in_answers >= 8, "%ld", in_answers);
+}
+
+/* The third loss within a minute is the last, and is said; where the CPU may, it goes on. */
+static void lost_again_and_again(void)
+{
+    long first = 0;
+    {
+        model m = open_model(&shape);
+        faulty f = {.open = open_null, .pretend = true};
+        ingle_error e = {0};
+        ingle_session_close(open_session(m.m, &f, INGLE_BACKEND_GPU, &e));
+        first = f.plays; // of opening
+        close_model(&m);
+    }
+    for (int automatic = 0; automatic < 2; automatic++) {
+        model m = open_model(&shape);
+        faulty f = {.open = open_null, .pretend = true, .lose_at = first + 14, .lose_every = first + 5};
+        ingle_error e = {0};
+        answer a;
+        ingle_session *s = open_session(m.m, &f, automatic ? INGLE_BACKEND_AUTO : INGLE_BACKEND_GPU, &e);
+        const ingle_status status = answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e);
+        CHECK_MSG(f.opened == SESSION_MOST_LOSSES && f.closed == f.opened, "%ld opened", f.opened);
+        if (automatic) {
+            CHECK_MSG(status == INGLE_OK && a.n == N_PREDICT && strncmp(a.backend, "cpu/", 4) == 0, "%s %s", e.text,
+                      a.backend);
+            CHECK(f.n_begun > 0 && a.ids[0] == faulty_token(0)); // the first ones were the GPU's
+        } else {
+            CHECK_MSG(status == INGLE_ERR_DEVICE_LOST && strstr(e.text, "3 times within a minute"), "%s", e.text);
+            CHECK(ingle_session_append(s, prompt, 1, &e) == INGLE_ERR_DEVICE_LOST);
+        }
+        ingle_session_close(s);
+        close_model(&m);
+    }
+}
+
+static void no_other_gpu(void)
+{
+    char *bytes;
+    ingle_model *m = tiny_model_open(&shape, &bytes);
+    faulty f = {.open = open_null, .pretend = true, .gone = true};
+    ingle_error e = {0};
+    answer a;
+    ingle_session *s = open_session(m, &f, INGLE_BACKEND_GPU, &e);
+    f.lose_at = f.plays + 6;
+    CHECK(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_ERR_DEVICE_LOST);
+    CHECK_MSG(strstr(e.text, "a test's doing") && strstr(e.text, "no GPU adapter"), "%s", e.text);
+    f.gone = false; // a driver that is there again: the next answer finds it
+    CHECK_MSG(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "%s", e.text);
+    check_pretended(&a, N_PREDICT);
+    ingle_session_close(s);
+    ingle_model_close(m);
+    free(bytes);
+}
+
+/* Two sessions on one device: each finds out by itself, and both go on on the next. */
+static void two_sessions(void)
+{
+    model m = open_model(&shape);
+    faulty f = {.open = open_null, .pretend = true};
+    ingle_error e = {0};
+    answer a, b;
+    ingle_session *s = open_session(m.m, &f, INGLE_BACKEND_GPU, &e), *t = open_session(m.m, &f, INGLE_BACKEND_GPU, &e);
+    CHECK(f.opened == 1);
+    CHECK(answer_of(t, N_PROMPT, NULL, 4, &b, &e) == INGLE_OK);
+    f.lose_at = f.plays + 10;
+    CHECK_MSG(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "%s", e.text);
+    CHECK(f.lose_at == 0 && f.opened == 2 && f.closed == 1 && ingle_session_length(t) == N_PROMPT + 3);
+    CHECK_MSG(answer_of(t, N_PROMPT, NULL, N_PREDICT, &b, &e) == INGLE_OK, "%s", e.text);
+    CHECK_MSG(a.n == N_PREDICT && b.n == N_PREDICT && f.opened == 2, "%ld opened", f.opened);
+    ingle_session_close(s);
+    CHECK(answer_of(t, N_PROMPT, NULL, N_PREDICT, &b, &e) == INGLE_OK);
+    ingle_session_close(t);
+    close_model(&m);
+    CHECK(f.closed == 2);
+}
+
+/* Logits of each token: those that were given are not given again, none is left out. */
+static bool count_row(void *user, size_t i, const float *logits)
+{
+    size_t *n = user;
+    CHECK_MSG(logits && i == *n, "row %zu after %zu", i, *n);
+    (*n)++;
+    return true;
+}
+
+static void lost_while_scoring(void)
+{
+    bool happened = true;
+    for (long at = 1; happened; at++) {
+        model m = open_model(&shape);
+        faulty f = {.open = open_null};
+        ingle_error e = {0};
+        size_t n = 0;
+        ingle_session *s = open_session(m.m, &f, INGLE_BACKEND_GPU, &e);
+        f.lose_at = f.plays + at;
+        CHECK_MSG(ingle_session_score(s, prompt, N_PROMPT, count_row, &n, &e) == INGLE_OK, "%s", e.text);
+        CHECK_MSG(n == N_PROMPT && ingle_session_length(s) == N_PROMPT, "%zu rows", n);
+        CHECK(ingle_session_logits(s) != NULL);
+        happened = f.lose_at == 0;
+        ingle_session_close(s);
+        close_model(&m);
+    }
+}
+
+/* ---- memory ----------------------------------------------------------------------------------- */
+
+/* Each buffer once: shorter passes are planned. From each on: an error that names it. Nothing stays. */
+static void no_memory_at_each_buffer(void)
+{
+    long n = 0;
+    for (long at = 1; !n; at++)
+        for (int again = 0; again < 2; again++) {
+            model m = open_model(&shape);
+            faulty f = {.open = open_null, .pretend = true, .no_memory_at = at, .no_memory_again = again};
+            ingle_error e = {0};
+            answer a;
+            ingle_session *s = open_session(m.m, &f, INGLE_BACKEND_GPU, &e);
+            const bool happened = f.failed[0] != 0;
+            if (happened && again) {
+                CHECK_MSG(!s && e.status == INGLE_ERR_MEMORY && strstr(e.text, f.failed) && strstr(e.text, "bytes"),
+                          "buffer %ld: %s", at, e.text);
+            } else {
+                CHECK_MSG(s && answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "buffer %ld: %s", at, e.text);
+                check_pretended(&a, N_PREDICT);
+                CHECK(f.opened == 1 + happened);
+            }
+            ingle_session_close(s);
+            close_model(&m);
+            CHECK(f.closed == f.opened);
+            n = happened ? 0 : at - 1;
+        }
+    CHECK_MSG(n > 20, "%ld buffers", n);
+}
+
+/* The same by the allocator: whatever fails, nothing is left. */
+typedef struct {
+    long lose_at;
+} every;
+
+static ingle_status open_and_answer(void *user, const ingle_allocator *allocator)
+{
+    size_t n;
+    char *bytes = tiny_model_file(&shape, &n);
+    const ingle_model_options opt = {.allocator = *allocator};
+    ingle_model *m = NULL;
+    ingle_error e = {0};
+    ingle_status status = ingle_model_open_bytes(&m, bytes, n, &opt, &e);
+    faulty f = {.open = open_null, .pretend = true, .lose_at = ((const every *)user)->lose_at};
+    ingle_session *s = m ? open_session(m, &f, INGLE_BACKEND_GPU, &e) : NULL;
+    status = m ? e.status : status;
+    answer a;
+    if (s)
+        status = answer_of(s, N_PROMPT, NULL, 4, &a, &e);
+    ingle_session_close(s);
+    ingle_model_close(m);
+    free(bytes);
+    return status;
+}
+
+static void every_allocation(void)
+{
+    every undisturbed = {0};
+    CHECK(test_every_allocation(open_and_answer, &undisturbed) > 100);
+}
+
+/* ---- limits ----------------------------------------------------------------------------------- */
+
+static ingle_status open_small(gpu_player *out, const ingle_allocator *a, ingle_error *err)
+{
+    static const gpu_limits limits = {.name = "small", .max_buffer = 16384, .max_binding = 8192,
+                                      .max_workgroup_memory = 16384, .max_workgroup_threads = 256,
+                                      .max_groups = 65535, .max_bindings = 8};
+    return gpu_null_open(out, &limits, a, err);
+}
+
+/* Matrices in parts, passes as long as their rows fit into a buffer. */
+static void small_limits(void)
+{
+    model m = open_model(&shape), other = open_model(&shape);
+    faulty f = {.open = open_small, .pretend = true}, usual = {.open = open_null};
+    ingle_error e = {0};
+    answer a;
+    ingle_session_close(open_session(other.m, &usual, INGLE_BACKEND_GPU, &e));
+    ingle_session *s = open_session(m.m, &f, INGLE_BACKEND_GPU, &e);
+    CHECK_MSG(s && answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "%s", e.text);
+    check_pretended(&a, N_PREDICT);
+    CHECK_MSG(f.buffers > usual.buffers, "%ld, %ld buffers", f.buffers, usual.buffers);
+    CHECK_MSG(f.opened == 1 && f.passes[0][1] < N_PROMPT, "%ld opened, %u tokens", f.opened, f.passes[0][1]);
+    ingle_session_close(s);
+    close_model(&m);
+    close_model(&other);
+}
+
+static ingle_status open_tiny(gpu_player *out, const ingle_allocator *a, ingle_error *err)
+{
+    static const gpu_limits limits = {.name = "tiny", .max_buffer = 2048, .max_binding = 1024,
+                                      .max_workgroup_memory = 16384, .max_workgroup_threads = 256,
+                                      .max_groups = 65535, .max_bindings = 8};
+    return gpu_null_open(out, &limits, a, err);
+}
+
+static void limits_too_small(void)
+{
+    char *bytes;
+    ingle_model *m = tiny_model_open(&shape, &bytes);
+    faulty f = {.open = open_tiny};
+    ingle_error e = {0};
+    CHECK(!open_session(m, &f, INGLE_BACKEND_GPU, &e));
+    CHECK_MSG(e.status == INGLE_ERR_MEMORY && strstr(e.text, "1024"), "%s", e.text);
+    CHECK(f.closed == f.opened);
+    ingle_model_close(m);
+    free(bytes);
+}
+
+/* ---- slow and broken -------------------------------------------------------------------------- */
+
+/* A GPU that takes 8 ms a token of a prompt: passes shrink to what half a second allows, and all tokens come. */
+static void slow(void)
+{
+    char *bytes;
+    const tiny_shape long_shape = {"llama", 1, 2, 2, 32, 0, 32, TINY_VOCAB, 512, .format = QUANT_Q8_0, .seed = 6};
+    ingle_model *m = tiny_model_open(&long_shape, &bytes);
+    faulty f = {.open = open_null, .pretend = true, .ms_a_token = 8};
+    const session_players players = faulty_players(&f, true);
+    const ingle_session_options opt = {.n_ctx = 512, .n_batch = 512, .backend = INGLE_BACKEND_GPU};
+    ingle_session *s;
+    ingle_error e = {0};
+    CHECK(session_open(&s, m, &opt, &players, &e) == INGLE_OK);
+    CHECK_MSG(ingle_session_sync(s, prompt, 300, NULL, &e) == INGLE_OK, "%s", e.text);
+    uint32_t done = 0;
+    for (size_t i = 0; i < f.n_passes; i++) {
+        const uint32_t *pass = f.passes[i];
+        CHECK_MSG(pass[0] == done && (i == 0 || pass[1] <= 62), "pass %zu: %u tokens from %u", i, pass[1], pass[0]);
+        done += pass[1];
+    }
+    CHECK(done == 300 && f.passes[0][1] == 128);
+    f.ms_a_token = 0; // and grow again
+    ingle_session_truncate(s, 0);
+    CHECK(ingle_session_sync(s, prompt, 300, NULL, &e) == INGLE_OK);
+    ingle_session_truncate(s, 0);
+    f.n_passes = 0;
+    CHECK(ingle_session_sync(s, prompt, 300, NULL, &e) == INGLE_OK);
+    CHECK_MSG(f.n_passes <= 2, "%zu passes", f.n_passes);
+    ingle_session_close(s);
+    ingle_model_close(m);
+    free(bytes);
+}
+
+/* A fault is told, the session says no more than that, and the model serves another one. */
+static void broken(void)
+{
+    char *bytes;
+    ingle_model *m = tiny_model_open(&shape, &bytes);
+    faulty f = {.open = open_null, .pretend = true};
+    ingle_error e = {0};
+    answer a;
+    ingle_session *s = open_session(m, &f, INGLE_BACKEND_GPU, &e);
+    f.fault_at = f.plays + 6;
+    for (int i = 0; i < 2; i++) {
+        CHECK(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_ERR_DEVICE);
+        CHECK_MSG(strstr(e.text, "kernel attend"), "%s", e.text);
+    }
+    ingle_session_close(s);
+    CHECK(f.opened == 1 && f.closed == 1);
+    s = open_session(m, &f, INGLE_BACKEND_GPU, &e);
+    CHECK_MSG(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "%s", e.text);
+    check_pretended(&a, N_PREDICT);
+    ingle_session_close(s);
+    ingle_model_close(m);
+    free(bytes);
+}
+
+/* ---- a real device ---------------------------------------------------------------------------- */
+
+static gpu_native_options native_options; // of the next device
+
+static ingle_status open_native(gpu_player *out, const ingle_allocator *a, ingle_error *err)
+{
+    native_options.library = test_find_dawn();
+    return gpu_native_open(out, &native_options, a, err);
+}
+
+static bool has_device(void)
+{
+    ingle_error e;
+    gpu_player p;
+    if (!test_find_model("stories260K.gguf"))
+        return false;
+    if (open_native(&p, NULL, &e) != INGLE_OK) {
+        printf("no device: %s\n", e.text);
+        return false;
+    }
+    p.close(p.user);
+    return true;
+}
+
+static ingle_status real_answer(faulty *f, const ingle_sampling *sampling, answer *a, ingle_error *e)
+{
+    ingle_model *m = NULL;
+    if (ingle_model_open(&m, test_find_model("stories260K.gguf"), NULL, e) != INGLE_OK)
+        return e->status;
+    ingle_session *s = open_batches(m, f, INGLE_BACKEND_GPU, 2, e); // few kernels: software compiles them slowly
+    const ingle_status status = s ? answer_of(s, N_PROMPT, sampling, N_PREDICT, a, e) : e->status;
+    ingle_session_close(s);
+    ingle_model_close(m);
+    return status;
+}
+
+static void check_same(const answer *a, const answer *want, const char *what)
+{
+    CHECK_MSG(a->n == want->n, "%s: %zu tokens", what, a->n);
+    for (size_t i = 0; i < a->n && i < want->n; i++)
+        CHECK_MSG(a->ids[i] == want->ids[i], "%s: token %zu is %d, not %d", what, i, a->ids[i], want->ids[i]);
+}
+
+/* Seed, draws and penalties: the text is that of an undisturbed run. */
+static void real_loss(void)
+{
+    if (!has_device()) {
+        SKIP("no device, or no models/stories260K.gguf");
+        return;
+    }
+    ingle_sampling sampling;
+    ingle_sampling_init(&sampling);
+    sampling.temperature = 0.9f;
+    sampling.repeat_penalty = 1.2f;
+    sampling.seed = 11;
+    for (size_t i = 0; i < N_PROMPT; i++)
+        prompt[i] = 260 + (int32_t)(i * 7 % 200);
+    native_options = (gpu_native_options){0};
+    faulty undisturbed = {.open = open_native};
+    ingle_error e = {0};
+    answer want, a;
+    CHECK_MSG(real_answer(&undisturbed, &sampling, &want, &e) == INGLE_OK, "%s", e.text);
+    CHECK(want.n == N_PREDICT);
+    for (int i = 1; i <= 2; i++) {
+        faulty f = {.open = open_native, .lose_at = undisturbed.plays - 7 * i};
+        CHECK_MSG(real_answer(&f, &sampling, &a, &e) == INGLE_OK, "%s", e.text);
+        CHECK(f.opened == 2 && f.closed == 2);
+        check_same(&a, &want, "lost");
+    }
+    fill_prompt();
+}
+
+/* Bindings so small that the head, the embedding, QKV, gate and up lie in parts. */
+static void real_limits(void)
+{
+    static const struct {
+        const char *name;
+        uint64_t buffer, binding;
+    } limits[] = {{"as WebGPU's least", 256u << 20, 128u << 20}, {"tiny", 32768, 16384}};
+    if (!has_device()) {
+        SKIP("no device, or no models/stories260K.gguf");
+        return;
+    }
+    native_options = (gpu_native_options){0};
+    faulty usual = {.open = open_native};
+    ingle_sampling greedy;
+    ingle_error e = {0};
+    answer want, a;
+    ingle_sampling_init(&greedy);
+    greedy.temperature = 0;
+    CHECK_MSG(real_answer(&usual, &greedy, &want, &e) == INGLE_OK, "%s", e.text);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        faulty f = {.open = open_native};
+        native_options = (gpu_native_options){.max_buffer = limits[i].buffer, .max_binding = limits[i].binding};
+        CHECK_MSG(real_answer(&f, &greedy, &a, &e) == INGLE_OK, "%s: %s", limits[i].name, e.text);
+        check_same(&a, &want, limits[i].name);
+        CHECK_MSG(i == 0 || f.buffers > usual.buffers + 20, "%ld, %ld buffers", f.buffers, usual.buffers);
+    }
+}
+
+static void begins(void) // first of all
+{
+    fill_prompt();
+    CHECK(prompt[1] == TINY_LETTER_A + 5);
+}
+
+TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(lost_while_scoring)
+      T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken) T(real_loss)
+      T(real_limits))
