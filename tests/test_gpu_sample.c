@@ -120,7 +120,7 @@ static int in_ids(const void *a, const void *b)
 }
 
 /* The GPU's weight: (x - max) rounded once, times the rounded inverse, rounded: 3 half units of |y|;
- * exp within 2 units; a sum over a slice in f32, log2 1024 additions. 2^-44 is lost in fixed point. */
+ * exp within 2 units; a sum over a slice in f32, at most 10 additions. 2^-44 is lost in fixed point. */
 static void weigh(token_weight *t, size_t n, double temperature)
 {
     const double unit = 1.0 / (1 << 24);

@@ -65,14 +65,10 @@ fn weighed(q: Search, keys: vec4<u32>) -> Fixed {
 fn fill_bins(t: u32, q: Search, b: Box, shift: u32, is_coarse: bool) -> Weighed {
     for (var i = t; i < 3u * THREADS; i += THREADS) { atomicStore(&bins[i], 0u); }
     workgroupBarrier();
-    var next = keys[t]; // the next ones are on their way while some are counted
-    var second = keys[t + THREADS];
-    var third = keys[t + 2u * THREADS];
+    var next = keys[t];
     for (var i = t; i < N_SLICES * PART; i += THREADS) {
         let k = next;
-        next = second;
-        second = third;
-        third = keys[min(i + 3u * THREADS, N_SLICES * PART - 1u)];
+        next = keys[min(i + THREADS, N_SLICES * PART - 1u)]; // on its way while these are counted
         let yes = is_within(b, q.c, q.s.top, k, 4u * i);
         if (any(yes)) {
             var bin = (vec4(b.high) - k) >> vec4(shift);

@@ -5,7 +5,7 @@
 //                 the first token, if GREEDY
 //                 the sum of exp((x - its maximum) / temperature), if SLICE_SUMS
 //
-// A slice is SLICE logits, 32 to 256; its SLICE / 4 threads have four neighbours each. Grid: a
+// A slice is SLICE logits, 32 to 128; its SLICE / 4 threads have four neighbours each. Grid: a
 // workgroup of 256 threads for each 1,024 logits. history: sample_adjust.wgsl.
 @group(0) @binding(auto) var<storage, read> logits: array<u32>;
 @group(0) @binding(auto) var<storage, read> history: array<u32>;
