@@ -7,11 +7,12 @@
 
 enum {
     GROUP_LOGITS = 1024, // of a workgroup of the scan
-    MOST_SLICES = 2048,  // the pick reads all their maxima
+    MOST_SLICES = 4096,  // the pick reads all their maxima
+    PICK_THREADS = 256,
     LEAST_SLICE = 32,
     ROOM = 512,   // tokens in workgroup memory: 4 KiB, and n^2 comparisons to sort them
     MOST_SUBGROUP = 256,
-    MOST_K = 128, // of 256 rows; of independent logits, 177 reach the bound then
+    MOST_K = 100, // of 128 rows; of independent logits, 195 reach the bound then
 };
 
 /* ---- kernels ---------------------------------------------------------------------------------- */
@@ -92,10 +93,10 @@ ingle_status op_sample_open(op_sample *op, recorder *r, uint32_t n_vocab, uint32
     const uint32_t logits = n_groups_of(op) * GROUP_LOGITS;
     while (logits / op->slice > MOST_SLICES)
         op->slice *= 2;
-    const uint32_t n_slices = logits / op->slice;
+    const uint32_t n_slices = (logits / op->slice + PICK_THREADS - 1) / PICK_THREADS * PICK_THREADS;
     op->settings = recorder_buffer(r, sizeof op->words, "sample settings");
     op->history = recorder_buffer(r, op_sample_history_words(n_vocab, window) * sizeof(uint32_t), "sample history");
-    op->keys = recorder_buffer(r, (uint64_t)logits * sizeof(uint32_t), "sample keys");
+    op->keys = recorder_buffer(r, (uint64_t)n_slices * op->slice * sizeof(uint32_t), "sample keys");
     op->slices = recorder_buffer(r, (uint64_t)n_slices * 2 * sizeof(uint32_t), "sample slices");
     op->scan = scan_kernel(op, r, n_slices);
     op->pick = pick_kernel(op, r, n_slices);
@@ -186,7 +187,7 @@ void op_sample_settings(uint32_t words[SAMPLE_SETTINGS_WORDS], const ingle_sampl
     words[SAMPLE_AT_REPEAT] = bits_of(s->repeat_penalty);
     words[SAMPLE_AT_FREQUENCY] = bits_of(s->frequency_penalty);
     words[SAMPLE_AT_PRESENCE] = bits_of(s->presence_penalty);
-    words[SAMPLE_AT_WINDOW] = last_n < window ? last_n : 0;
+    words[SAMPLE_AT_WINDOW] = flags & SAMPLE_PENALTIES && last_n < window ? last_n : 0;
 }
 
 /* ---- history ---------------------------------------------------------------------------------- */

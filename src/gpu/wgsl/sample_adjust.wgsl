@@ -2,12 +2,12 @@
 // by the factor (multiplied where not positive), less an amount for each occurrence and one for any.
 //
 // history: for each token its occurrences in the window and its bias; then what sample_finish keeps.
-fn adjusted(id: u32, logit: u32) -> u32 {
+fn adjusted(id: u32, logit: u32, flags: u32) -> u32 {
     var bits = logit;
-    if (has(BIASES)) {
+    if ((flags & BIASES) != 0u) {
         bits = biased(bits, history[2u * id + 1u]);
     }
-    if (has(PENALTIES)) {
+    if ((flags & PENALTIES) != 0u) {
         let count = history[2u * id];
         if (count != 0u && is_finite(bits)) { bits = penalised(bits, count); }
     }

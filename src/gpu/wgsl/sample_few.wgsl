@@ -1,7 +1,9 @@
 // Up to ROOM tokens in workgroup memory: sorted, weighed, and the one found where a running sum of
-// weights passes a goal. Each is two words that both fall in the order wanted: (key, ~id) in the order
+// weights reaches a goal. Each is two words that both fall in the order wanted: (key, ~id) in the order
 // of choice, (~id, key) in the order of ids.
-var<workgroup> few: array<vec2<u32>, ROOM>;
+const AHEAD: u32 = 8u; // how many are read together; that many zeros follow
+
+var<workgroup> few: array<vec2<u32>, ROOM + AHEAD>;
 var<workgroup> n_few: atomic<u32>;
 
 fn add_few(key: u32, id: u32, by_id: bool) {
@@ -12,43 +14,31 @@ fn add_few(key: u32, id: u32, by_id: bool) {
 fn key_in(x: vec2<u32>, by_id: bool) -> u32 { return select(x.x, x.y, by_id); }
 fn token_of(x: vec2<u32>, by_id: bool) -> u32 { return ~select(x.y, x.x, by_id); }
 
-fn few_before(x: vec2<u32>, n: u32) -> u32 {
-    var before = 0u;
-    for (var i = 0u; i < n; i++) {
-        let other = few[i];
-        before += select(0u, 1u, other.x > x.x || (other.x == x.x && other.y > x.y));
-    }
-    return before;
-}
+fn is_before(a: vec2<u32>, b: vec2<u32>) -> u32 { return u32(a.x > b.x || (a.x == b.x && a.y > b.y)); }
 
-// By counting, for each, those before it: no barriers, and n is small.
+// By counting, for each, those before it: n is small. Where there are fewer tokens than threads, 2 or 4
+// threads count for one. Places are counted in bins.
 fn sort_few(t: u32, n: u32) {
-    let a = few[t];
-    let b = few[t + THREADS];
-    var before = vec2(0u);
-    if (t < n) { before.x = few_before(a, n); }
-    if (t + THREADS < n) { before.y = few_before(b, n); }
+    let own = few[t];
+    let other = few[t + THREADS];
+    atomicStore(&bins[t], 0u);
+    atomicStore(&bins[t + THREADS], 0u);
     workgroupBarrier();
-    if (t < n) { few[before.x] = a; }
-    if (t + THREADS < n) { few[before.y] = b; }
+    let width = select(select(THREADS, THREADS / 2u, n <= THREADS / 2u), THREADS / 4u, n <= THREADS / 4u);
+    let span = ((n * width + THREADS - 1u) / THREADS + AHEAD - 1u) / AHEAD * AHEAD; // what a thread looks at
+    let begin = t / width * span;
+    for (var i = t % width; i < n; i += THREADS) {
+        let x = few[i];
+        var before = 0u;
+        for (var k = begin; k < min(begin + span, n); k += AHEAD) {
+            for (var j = 0u; j < turns(AHEAD); j++) { before += is_before(few[k + j], x); }
+        }
+        atomicAdd(&bins[i], before);
+    }
     workgroupBarrier();
-}
-
-// How much a key weighs: exp((x - max) / temperature), nothing below `least`; or 1.
-struct Measure {
-    top: u32,
-    least: u32,
-    inverse: f32,
-    far: f32,
-    counts: bool,
-}
-
-const FAR: f32 = -31.0; // the far of temperature 1
-
-fn measured(m: Measure, key: u32) -> vec2<u32> {
-    if (key < m.least) { return vec2(0u); }
-    if (m.counts) { return vec2(1u, 0u); }
-    return fixed(weight(key, m.top, m.inverse, m.far));
+    if (t < n) { few[atomicLoad(&bins[t])] = own; }
+    if (t + THREADS < n) { few[atomicLoad(&bins[t + THREADS])] = other; }
+    workgroupBarrier();
 }
 
 // Running sums: thread t has the tokens 2t and 2t + 1.
@@ -59,10 +49,16 @@ struct Weights {
     total: vec2<u32>,
 }
 
-fn weigh_few(t: u32, n: u32, m: Measure, by_id: bool) -> Weights {
+// counts: each weighs 1.
+fn weigh_few(t: u32, n: u32, s: Scale, counts: bool, by_id: bool) -> Weights {
+    let key = vec4(key_in(few[2u * t], by_id), key_in(few[2u * t + 1u], by_id), 0u, 0u);
+    let f = fixed(weights(s, key));
+    let first = select(vec2(f.low.x, f.high.x), vec2(1u, 0u), counts);
+    let second = select(vec2(f.low.y, f.high.y), vec2(1u, 0u), counts);
+    if (t == 0u) { said[0] = 0u; } // for cross_few, should nothing weigh anything
     var w: Weights;
-    if (2u * t < n) { w.first = measured(m, key_in(few[2u * t], by_id)); }
-    if (2u * t + 1u < n) { w.second = measured(m, key_in(few[2u * t + 1u], by_id)); }
+    w.first = select(vec2(0u), first, 2u * t < n);
+    w.second = select(vec2(0u), second, 2u * t + 1u < n);
     let p = prefix64(t, add64(w.first, w.second));
     w.before = p.before;
     w.total = p.total;
@@ -73,8 +69,6 @@ fn weigh_few(t: u32, n: u32, m: Measure, by_id: bool) -> Weights {
 fn cross_few(t: u32, w: Weights, goal: vec2<u32>) -> u32 {
     let most = min64(goal, w.total);
     let middle = add64(w.before, w.first);
-    if (t == 0u) { said[0] = 0u; }
-    workgroupBarrier();
     if (less64(w.before, most)) {
         if (!less64(middle, most)) {
             said[0] = 2u * t;

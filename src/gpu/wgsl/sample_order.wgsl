@@ -1,4 +1,4 @@
-// The order of choice, and the words of `settings` (op_sample.h; the constants AT_... and the flags come
+// The order of choice, and the words of `settings` (op_sample.h: the constants AT_... and the flags come
 // from there).
 //
 // A logit is known by its key: a u32 that is greater for a greater logit, the same for 0 and -0, 0 for
@@ -11,7 +11,6 @@ const MINUS_INFINITY: u32 = 0xff800000u;
 const NOT_A_NUMBER: u32 = 0xffffffffu;   // a key
 const INFINITE: u32 = 0xff800000u;       // the key of +infinity
 
-fn has(flag: u32) -> bool { return (settings[AT_FLAGS] & flag) != 0u; }
 fn setting(at: u32) -> f32 { return bitcast<f32>(settings[at]); }
 
 fn key_of(bits: u32) -> u32 {
@@ -24,4 +23,8 @@ fn key_of(bits: u32) -> u32 {
 
 fn logit_of(key: u32) -> f32 { // not of +-infinity
     return bitcast<f32>(select(~key, key & 0x7fffffffu, key >= 0x80000000u));
+}
+
+fn logits_of(keys: vec4<u32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(select(~keys, keys & vec4(0x7fffffffu), keys >= vec4(0x80000000u)));
 }

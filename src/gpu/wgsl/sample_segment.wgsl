@@ -2,6 +2,7 @@
 var<workgroup> segment: array<u32, 256>;
 
 fn segment_max(t: u32, mine: u32) -> u32 {
+    workgroupBarrier(); // the last result has been read
     segment[t] = mine;
     for (var n = SEGMENT / 2u; n > 0u; n = n / 2u) {
         workgroupBarrier();
@@ -12,7 +13,7 @@ fn segment_max(t: u32, mine: u32) -> u32 {
 }
 
 fn segment_sum(t: u32, mine: f32) -> f32 {
-    workgroupBarrier(); // segment_max's result has been read
+    workgroupBarrier();
     segment[t] = bitcast<u32>(mine);
     for (var n = SEGMENT / 2u; n > 0u; n = n / 2u) {
         workgroupBarrier();

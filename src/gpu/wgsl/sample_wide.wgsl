@@ -13,6 +13,11 @@ fn less64(a: vec2<u32>, b: vec2<u32>) -> bool {
     return a.y < b.y || (a.y == b.y && a.x < b.x);
 }
 
+// Of two pairs the one with the greater first word, then second.
+fn greater(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    return select(a, b, b.x > a.x || (b.x == a.x && b.y > a.y));
+}
+
 fn min64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> { return select(a, b, less64(b, a)); }
 
 // The product of two words, by halves.
