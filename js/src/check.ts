@@ -42,6 +42,13 @@ function judge(need: number, weights: number, machine: number): Pick<Check, 'fit
   return { fits: 'yes', why: '' }
 }
 
+/** WebGPU does not tell how much memory a GPU has, and browsers tell of 8 GiB at most. */
+function judgeGpu(need: number, machine: number): Pick<Check, 'fits' | 'why'> {
+  if (machine && need > machine)
+    return { fits: 'slow', why: `it needs ${formatBytes(need)}; this machine tells of ${formatBytes(machine)}, and WebGPU not of the GPU's` }
+  return { fits: 'yes', why: '' }
+}
+
 /** What a source's head tells of bytes. */
 async function measure(source: Source, options: CheckOptions, host: Host) {
   let { wire, cancel } = await openSource(source, host)
@@ -56,13 +63,25 @@ async function measure(source: Source, options: CheckOptions, host: Host) {
   return { size, kv: kvBytes(g, contextSize, options.kvType ?? 'f16'), architecture: g.architecture }
 }
 
+/** Is there a GPU that load would take? Throws if one is asked for and there is none. */
+async function hasGpu({ backend = 'auto' }: CheckOptions, host: Host): Promise<boolean> {
+  if (backend === 'cpu')
+    return false
+  const wanted = backend === 'gpu'
+  const gpu = await host.gpu(wanted)
+  const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' })
+  const found = !!adapter && (wanted || !adapter.info.isFallbackAdapter)
+  if (wanted && !found)
+    throw new IngleError('ERR_DEVICE', gpu ? 'WebGPU finds no adapter' : 'there is no WebGPU here')
+  return found
+}
+
 export async function check(source: Source, options: CheckOptions, host: Host): Promise<Check> {
-  if (options.backend === 'gpu')
-    throw new IngleError('ERR_DEVICE', 'this version has no GPU backend')
-  const { size, kv, architecture } = await measure(source, options, host)
+  const [gpu, { size, kv, architecture }] = await Promise.all([hasGpu(options, host), measure(source, options, host)])
+  const need = size + kv + MEMORY_MARGIN
   return {
-    ...judge(size + kv + MEMORY_MARGIN, size, host.machineMemory()),
-    weightBytes: size, kvBytes: kv, storageBytes: size, architecture, device: 'cpu',
+    ...gpu ? judgeGpu(need, host.machineMemory()) : judge(need, size, host.machineMemory()),
+    weightBytes: size, kvBytes: kv, storageBytes: size, architecture, device: gpu ? 'gpu' : 'cpu',
   }
 }
 

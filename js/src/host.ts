@@ -21,6 +21,8 @@ export interface Host {
   readHead(path: string, n: number): Promise<{ bytes: Uint8Array, size: number }>
   /** Bytes of memory that this machine has, as far as it tells; 0 = it does not. */
   machineMemory(): number
+  /** The platform's WebGPU, as WorkerHost has it. */
+  gpu(wanted: boolean): Promise<GPU | undefined>
 }
 
 /** A started pool worker, seen from the engine's worker. */

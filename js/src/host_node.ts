@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
+import { openDawn } from './dawn.ts'
 import type { Host, WorkerPort } from './host.ts'
 import { IngleError } from './errors.ts'
 import type { ToPage, WireSource } from './protocol.ts'
@@ -50,4 +51,4 @@ async function readHead(path: string, n: number): Promise<{ bytes: Uint8Array, s
   }
 }
 
-export const nodeHost: Host = { startWorker, resolve, blobsTravel: false, readHead, machineMemory: totalmem }
+export const nodeHost: Host = { startWorker, resolve, blobsTravel: false, readHead, machineMemory: totalmem, gpu: openDawn }

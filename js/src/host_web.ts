@@ -31,4 +31,5 @@ export const webHost: Host = {
   blobsTravel: true,
   readHead: () => Promise.reject(new TypeError('a page has no paths')),
   machineMemory: () => ((navigator as { deviceMemory?: number }).deviceMemory ?? 0) * 2 ** 30,
+  gpu: async () => navigator.gpu as GPU | undefined,
 }

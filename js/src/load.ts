@@ -27,7 +27,8 @@ function oneOf<T extends string>(name: string, value: unknown, list: readonly T[
 /** From this size on a KV cache may be what does not fit. */
 const LARGE = 2 ** 31
 
-/** Looks at the head of a large model while its download begins; refused rejects if it cannot fit. */
+/** Looks at the head of a large model while its download into WebAssembly's memory begins; refused rejects if it
+ * cannot fit. */
 function watch(source: Source, options: LoadOptions, host: Host) {
   let looked = source instanceof ReadableStream
   let refuse: (reason: unknown) => void
@@ -37,9 +38,9 @@ function watch(source: Source, options: LoadOptions, host: Host) {
   refused.catch(() => {}) // heard of by whoever waits for the model
   return {
     refused,
-    onProgress(p: Progress): void {
+    onProgress(p: Progress, inMemory: boolean): void {
       options.onProgress?.(p)
-      if (!looked && p.total > LARGE) {
+      if (!looked && inMemory && p.total > LARGE) {
         looked = true
         refuseWithCache(source, options, host).catch((error: unknown) =>
           error instanceof IngleError && error.code === 'ERR_MEMORY' && refuse(error)) // the rest is the loader's to tell

@@ -74,7 +74,8 @@ export type ToPage =
   | { id: number, error: WireError }
   | { id: number, cancelled: true }
   | { id: number, part: Part }
-  | { id: number, progress: Progress }
+  /** inMemory: the weights go into the core's memory, not to a GPU. */
+  | { id: number, progress: Progress, inMemory: boolean }
   | { id: number, pull: true }
   | { warning: string }
 

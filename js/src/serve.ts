@@ -155,7 +155,6 @@ class Server {
     if (this.#loaded)
       throw new IngleError('ERR_USAGE', 'this worker has a model already')
     const source = request.source
-    refuseTooLarge('size' in source ? source.size ?? 0 : 0)
     const open = () => {
       const opening = openBytes(source, host, () => this.#pull(id)).then(countReads)
       opening.catch(() => {}) // heard of by whoever reads
@@ -208,7 +207,8 @@ class Server {
   Promise<Replies['load']> {
     const host = this.#host
     const bytes = await opening
-    refuseTooLarge(bytes.total)
+    if (!core.gpu)
+      refuseTooLarge(bytes.total)
     const engine = new Engine(core)
     const pool = new Pool(core, host)
     // More workers than processors would only wait for one another, at every step of a token.
@@ -217,7 +217,7 @@ class Server {
     try {
       const { contextSize, kvType, kernels } = request
       const options = { contextSize, kvType, kernels, threads: 1 }
-      const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress }), core.gpu && options)
+      const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress, inMemory: !core.gpu }), core.gpu && options)
       const workers = await holding
       options.threads = workers + 1
       engine.call('wasm_set_cores', options.threads)

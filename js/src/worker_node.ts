@@ -2,6 +2,7 @@
 import { open, readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { parentPort, Worker } from 'node:worker_threads'
+import { openDawn } from './dawn.ts'
 import { IngleError } from './errors.ts'
 import type { ByteStream, PoolPort, PoolStart } from './host.ts'
 import type { ToWorker } from './protocol.ts'
@@ -47,22 +48,6 @@ function startPoolWorker(): PoolPort {
     terminate: () => void worker.terminate(),
   }
 }
-
-/** Dawn, if the npm package webgpu is installed; it is not looked for unasked. */
-async function openDawn(wanted: boolean): Promise<GPU | undefined> {
-  if (!wanted)
-    return undefined
-  const name = 'webgpu' // not a literal, so that no bundler wants it
-  const { create, globals } = await import(name).catch(cause => {
-    throw new IngleError('ERR_DEVICE', 'a GPU in Node takes the npm package webgpu', { cause })
-  }) as { create(options: string[]): GPU, globals: object }
-  Object.assign(globalThis, globals)
-  dawn = create([])
-  return dawn
-}
-
-/** Must not be collected while a device lives. */
-let dawn: GPU | undefined
 
 serve({
   post: (message, transfer = []) => parentPort!.postMessage(message, transfer),

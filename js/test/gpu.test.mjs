@@ -1,11 +1,11 @@
 // The package on a GPU: in Node over Dawn where npm's webgpu finds an adapter, and in headless Chromium on
 // the one that computes on the CPU. Texts are those of the CPU.
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { load } from '../dist/node.js'
+import { check, load } from '../dist/node.js'
 import { openBrowser, whyNoBrowser } from '../../tests/chromium.mjs'
 import { openDawn } from '../../tests/dawn.mjs'
 import { serve } from '../../tools/serve.mjs'
@@ -88,6 +88,22 @@ test('answers on a GPU in Chromium are those of the CPU', { skip: noBrowser }, a
   })()`)
   await page.close()
   judge(found)
+})
+
+test('what WebAssembly cannot hold, a GPU may', async t => {
+  if (noDawn)
+    return t.skip(noDawn)
+  const own = mkdtempSync(join(tmpdir(), 'ingle-large-'))
+  t.after(() => rmSync(own, { recursive: true, force: true }))
+  const large = join(own, 'large.gguf') // a whole header, and a hole of the file system behind it
+  copyFileSync(STORIES, large)
+  truncateSync(large, 5_000_000_000)
+  const onGpu = await check(large, { backend: 'gpu' })
+  assert.equal(onGpu.device, 'gpu')
+  assert.notEqual(onGpu.fits, 'no')
+  const onCpu = await check(large, { backend: 'cpu' })
+  assert.equal(onCpu.device, 'cpu')
+  assert.equal(onCpu.fits, 'no')
 })
 
 test('without a GPU the CPU answers, and the device says why', { skip: noBrowser }, async () => {

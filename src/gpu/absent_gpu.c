@@ -1,7 +1,7 @@
-/* In the WebAssembly builds for CPUs, in place of src/gpu: what sessions ask of the GPU backend, refused (see
- * absent_cpu.c). */
+/* In the WebAssembly builds for CPUs, in place of src/gpu and of the sessions' part on it (session_gpu.c, revive.c):
+ * what sessions ask of the GPU backend, refused (see absent_cpu.c). */
 #include "base/error.h"
-#include "gpu/gpu.h"
+#include "session/session.h"
 
 static ingle_status refuse(ingle_error *err)
 {
@@ -20,12 +20,6 @@ bool gpu_host_offers(void)
     return false;
 }
 
-gpu_modes gpu_best_modes(const gpu_limits *limits)
-{
-    (void)limits;
-    return (gpu_modes){0};
-}
-
 ingle_status gpu_plan(const graph *g, const gpu_options *opt, gpu_needs *out, ingle_error *err)
 {
     (void)g, (void)opt;
@@ -33,82 +27,10 @@ ingle_status gpu_plan(const graph *g, const gpu_options *opt, gpu_needs *out, in
     return refuse(err);
 }
 
-ingle_status gpu_shared_open(gpu_shared **out, const graph *g, const gpu_player *player, bool streamed,
-                             const ingle_allocator *a, ingle_error *err)
-{
-    (void)g, (void)player, (void)streamed, (void)a;
-    *out = NULL;
-    return refuse(err);
-}
-
-void gpu_shared_close(gpu_shared *d)
-{
-    (void)d;
-}
-
-const gpu_limits *gpu_shared_limits(const gpu_shared *d)
-{
-    (void)d;
-    return NULL;
-}
-
-size_t gpu_shared_sessions(const gpu_shared *d)
-{
-    (void)d;
-    return 0;
-}
-
-bool gpu_shared_broken(const gpu_shared *d)
-{
-    (void)d;
-    return true;
-}
-
-ingle_status gpu_shared_feed(gpu_shared *d, str tensor, const void *bytes, size_t n, ingle_error *err)
-{
-    (void)d, (void)tensor, (void)bytes, (void)n;
-    return refuse(err);
-}
-
-ingle_status gpu_shared_end(gpu_shared *d, ingle_error *err)
-{
-    (void)d;
-    return refuse(err);
-}
-
-ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const ingle_allocator *a, ingle_error *err)
-{
-    (void)d, (void)opt, (void)a;
-    *out = NULL;
-    return refuse(err);
-}
-
-ingle_status gpu_ready(gpu *g, ingle_error *err)
-{
-    (void)g;
-    return refuse(err);
-}
-
-void gpu_close(gpu *g)
-{
-    (void)g;
-}
-
-const char *gpu_notes(const gpu *g)
-{
-    (void)g;
-    return "";
-}
-
 const char *gpu_name(const gpu *g)
 {
     (void)g;
     return "none";
-}
-
-void gpu_shared_abandon(gpu_shared *d)
-{
-    (void)d;
 }
 
 ingle_status gpu_pass_most(gpu *g, size_t *n, ingle_error *err)
@@ -159,5 +81,47 @@ ingle_status gpu_take(gpu *g, int32_t *id, ingle_error *err)
 {
     (void)g;
     *id = -1;
+    return refuse(err);
+}
+
+ingle_status session_open_gpu(ingle_session *s, ingle_error *err)
+{
+    (void)s;
+    return refuse(err);
+}
+
+void session_close_gpu(ingle_session *s)
+{
+    (void)s;
+}
+
+bool session_lost(ingle_session *s, ingle_status status, const ingle_error *err)
+{
+    (void)s, (void)status, (void)err;
+    return false;
+}
+
+bool session_take_less(ingle_session *s)
+{
+    (void)s;
+    return false;
+}
+
+ingle_status session_revive(ingle_session *s, ingle_error *err)
+{
+    (void)s, (void)err;
+    return INGLE_OK; // nothing is ever lost
+}
+
+ingle_status ingle_loader_use_gpu(ingle_loader *loader, const ingle_session_options *opt, ingle_error *err)
+{
+    (void)loader, (void)opt;
+    return refuse(err);
+}
+
+ingle_status ingle_loader_revive(ingle_loader *loader, const ingle_model *model, const ingle_session_options *opt,
+                                 ingle_error *err)
+{
+    (void)loader, (void)model, (void)opt;
     return refuse(err);
 }

@@ -48,9 +48,9 @@ ingle_status gpu_upload_rope(gpu *g, ingle_error *err)
         const uint32_t n = g->opt.n_ctx - first < ROWS ? g->opt.n_ctx - first : ROWS;
         for (uint32_t p = 0; p < n; p++)
             for (uint32_t i = 0; i < half; i++) {
-                const float angle = (float)(first + p) * rope->theta[i];
-                rows[p * row + 2 * i] = cosf(angle) * rope->scale;
-                rows[p * row + 2 * i + 1] = sinf(angle) * rope->scale;
+                const double angle = (double)(first + p) * (double)rope->theta[i];
+                rows[p * row + 2 * i] = (float)cos(angle) * rope->scale;
+                rows[p * row + 2 * i + 1] = (float)sin(angle) * rope->scale;
             }
         recorder_write(g->r, gpu_part(g->rope, first * row * sizeof *rows, 0), rows, n * row * sizeof *rows);
         status = recorder_play(g->r, err);

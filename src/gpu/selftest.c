@@ -264,8 +264,8 @@ static void turn_head(const gpu *g, const graph_rope_kv *turn, graph_weight gain
         }
     }
     for (uint32_t i = 0; i < n_rot; i += 2) {
-        const float angle = (float)position * turn->rope.theta[i / 2];
-        const double c = cos((double)angle) * (double)turn->rope.scale, s = sin((double)angle) * (double)turn->rope.scale;
+        const double angle = (double)position * (double)turn->rope.theta[i / 2];
+        const double c = cos(angle) * (double)turn->rope.scale, s = sin(angle) * (double)turn->rope.scale;
         const double a = head[i], b = head[i + 1];
         head[i] = a * c - b * s;
         head[i + 1] = a * s + b * c;
