@@ -18,7 +18,8 @@ SAY      = @$(if $(V),true,echo)
 # The parts of GPU kernels as C strings.
 WGSL    := $(wildcard src/gpu/wgsl/*.wgsl src/gpu/wgsl/*/*.wgsl)
 GEN_SRC := build/gen/wgsl_text.c
-LIB_SRC := $(filter-out src/host/host_wasm.c src/gpu/player_wasm.c src/cpu/absent_cpu.c src/gpu/absent_gpu.c src/wasm/%.c,\
+LIB_SRC := $(filter-out src/host/host_wasm.c src/gpu/player_wasm.c src/cpu/absent_cpu.c src/gpu/absent_gpu.c \
+             src/session/absent_gpu_session.c src/wasm/%.c,\
              $(wildcard src/*/*.c)) $(GEN_SRC)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
@@ -192,7 +193,8 @@ WASM_SRC     := $(filter-out src/host/host_posix.c src/gpu/player_native.c src/g
                 src/host/host_wasm.c $(wildcard src/gpu/player_wasm.c src/wasm/*.c)
 # A build has one backend; the other one's calls are refused.
 wasm_src      = $(if $(filter gpu,$(1)),$(filter-out src/cpu/%,$(WASM_SRC)) src/cpu/absent_cpu.c,\
-                $(filter-out src/gpu/% src/session/session_gpu.c src/session/revive.c $(GEN_SRC),$(WASM_SRC)) src/gpu/absent_gpu.c)
+                $(filter-out src/gpu/% src/session/session_gpu.c src/session/revive.c $(GEN_SRC),$(WASM_SRC)) \
+                src/gpu/absent_gpu.c src/session/absent_gpu_session.c)
 WASM_FLAGS    = --target=wasm32-wasi --sysroot=$(WASM_SYSROOT) -isystem $(WASM_SYSROOT)/include/wasm32-wasi \
                 -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -ffp-contract=off -fno-math-errno -fvisibility=hidden \
                 -ffunction-sections -fdata-sections -flto -DNDEBUG -MMD -MP

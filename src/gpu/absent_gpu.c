@@ -1,7 +1,7 @@
-/* In the WebAssembly builds for CPUs, in place of src/gpu and of the sessions' part on it (session_gpu.c, revive.c):
- * what sessions ask of the GPU backend, refused (see absent_cpu.c). */
+/* In the WebAssembly builds for CPUs, in place of src/gpu: what sessions ask of the GPU backend, refused (see
+ * absent_cpu.c). */
 #include "base/error.h"
-#include "session/session.h"
+#include "gpu/gpu.h"
 
 static ingle_status refuse(ingle_error *err)
 {
@@ -81,47 +81,5 @@ ingle_status gpu_take(gpu *g, int32_t *id, ingle_error *err)
 {
     (void)g;
     *id = -1;
-    return refuse(err);
-}
-
-ingle_status session_open_gpu(ingle_session *s, ingle_error *err)
-{
-    (void)s;
-    return refuse(err);
-}
-
-void session_close_gpu(ingle_session *s)
-{
-    (void)s;
-}
-
-bool session_lost(ingle_session *s, ingle_status status, const ingle_error *err)
-{
-    (void)s, (void)status, (void)err;
-    return false;
-}
-
-bool session_take_less(ingle_session *s)
-{
-    (void)s;
-    return false;
-}
-
-ingle_status session_revive(ingle_session *s, ingle_error *err)
-{
-    (void)s, (void)err;
-    return INGLE_OK; // nothing is ever lost
-}
-
-ingle_status ingle_loader_use_gpu(ingle_loader *loader, const ingle_session_options *opt, ingle_error *err)
-{
-    (void)loader, (void)opt;
-    return refuse(err);
-}
-
-ingle_status ingle_loader_revive(ingle_loader *loader, const ingle_model *model, const ingle_session_options *opt,
-                                 ingle_error *err)
-{
-    (void)loader, (void)model, (void)opt;
     return refuse(err);
 }
