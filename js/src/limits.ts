@@ -12,8 +12,13 @@ export function formatBytes(n: number): string {
   return n < 1000 ? `${n} bytes` : `${(n / unit[0]).toFixed(n / unit[0] < 10 ? 2 : 1)} ${unit[1]} (${n} bytes)`
 }
 
+/** Weights of so many bytes, with what is wanted beside them. */
+export function isTooLarge(bytes: number): boolean {
+  return bytes + MEMORY_MARGIN > MEMORY_MOST
+}
+
 /** Refuses a file that cannot fit, before its bytes are fetched. */
 export function refuseTooLarge(bytes: number): void {
-  if (bytes + MEMORY_MARGIN > MEMORY_MOST)
+  if (isTooLarge(bytes))
     throw new IngleError('ERR_MEMORY', `the model has ${bytes} bytes; WebAssembly can hold ${MEMORY_MOST} bytes, ${MEMORY_MARGIN} of them beside the weights`)
 }

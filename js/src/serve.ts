@@ -5,7 +5,7 @@ import { Engine, type SessionOptions } from './engine.ts'
 import { IngleError, toWire } from './errors.ts'
 import { generate } from './generation.ts'
 import type { ByteStream, WorkerHost } from './host.ts'
-import { refuseTooLarge } from './limits.ts'
+import { isTooLarge, refuseTooLarge } from './limits.ts'
 import { loadModel } from './loader.ts'
 import type { LoadRequest, Replies, Request, ToWorker } from './protocol.ts'
 import type { Device, ModelInfo } from './types.ts'
@@ -160,12 +160,18 @@ class Server {
       opening.catch(() => {}) // heard of by whoever reads
       return opening
     }
+    const starting = request.backend !== 'cpu' && !request.build ? this.#startGpu(request) : undefined
+    starting?.catch(() => {}) // heard of below
+    // Of what is said to be too large for a CPU, nothing is fetched before there is a GPU.
+    const stated = 'size' in source ? source.size ?? 0 : 0
+    if (isTooLarge(stated) && request.backend !== 'gpu' && !await starting?.catch(() => undefined))
+      refuseTooLarge(stated)
     let opening = open()
     try {
       let whyNot = 'the CPU was asked for'
-      if (request.backend !== 'cpu' && !request.build) {
+      if (starting) {
         try {
-          return await this.#loadFrom(opening, await this.#startGpu(request), id, request, '')
+          return await this.#loadFrom(opening, await starting, id, request, '')
         } catch (error) {
           whyNot = await this.#whyCpu(error, request, opening)
           if ((await opening).reads > 0)
