@@ -292,8 +292,10 @@ static const bench_matrix bench_matrices[] = {
     {"0.5B gate,up", QUANT_Q4_0, 9728, 896, true, MATVEC_GATE_SILU}, {"0.5B down", QUANT_Q4_0, 896, 4864, false, MATVEC_ADD},
     {"0.5B head", QUANT_Q8_0, 151936, 896, true, MATVEC_STORE},     {"1B qkv", QUANT_Q4_0, 3072, 2048, true, MATVEC_STORE},
     {"1B o", QUANT_Q4_0, 2048, 2048, false, MATVEC_ADD},            {"1B gate,up", QUANT_Q4_0, 16384, 2048, true, MATVEC_GATE_SILU},
-    {"1B down", QUANT_Q4_0, 2048, 8192, false, MATVEC_ADD},         {"3B gate,up", QUANT_Q4_0, 16384, 3072, true, MATVEC_GATE_SILU},
+    {"1B down", QUANT_Q4_0, 2048, 8192, false, MATVEC_ADD},         {"3B qkv", QUANT_Q4_0, 5120, 3072, true, MATVEC_STORE},
+    {"3B o", QUANT_Q4_0, 3072, 3072, false, MATVEC_ADD},            {"3B gate,up", QUANT_Q4_0, 16384, 3072, true, MATVEC_GATE_SILU},
     {"3B down", QUANT_Q4_0, 3072, 8192, false, MATVEC_ADD},         {"7B qkv", QUANT_Q4_0, 12288, 4096, true, MATVEC_STORE},
+    {"7B o", QUANT_Q4_0, 4096, 4096, false, MATVEC_ADD},
     {"7B gate,up", QUANT_Q4_0, 22016, 4096, true, MATVEC_GATE_SILU}, {"7B down", QUANT_Q4_0, 4096, 11008, false, MATVEC_ADD},
     {"7B head", QUANT_Q8_0, 32000, 4096, true, MATVEC_STORE},
 };
@@ -332,6 +334,10 @@ static uint32_t record_chain(const bench_matrix *b, const gpu_matrix *copies, si
                         .epilogue = b->epilogue, .out = x[(i + 1) % 2], .shape = shape};
         if (b->norm)
             op.gain = gain;
+        else if (matvec_takes_rounded(&rec, op.w))
+            op.rounded = gpu_rounded_in(x[i % 2], b->cols, 1);
+        if (b->epilogue == MATVEC_GATE_SILU && rec.modes.dot_int8 && shape->threads / shape->per_row * shape->rows % 32 == 0)
+            op.out_rounded = gpu_rounded_in(x[(i + 1) % 2], b->rows / 2, 1);
         op_matvec(&rec, &op);
     }
     recorder_section_end(&rec);

@@ -26,6 +26,8 @@ typedef struct {
     gpu_slice head_gains; // QKV: norms of query and key heads, [2][d_head] in pair order
     gpu_slice in, out;
     bool fused; // QKV: a decoding product rotates and writes the cache itself
+    bool rounds; // decoding: the result goes to the next step only, which multiplies int8
+    bool merges; // an attention's: decoding, the next step can take what the splits left
 } gpu_step;
 
 /* A matrix on the device and what it was made of, to find it again. */

@@ -109,8 +109,39 @@ static void lower_qkv(gpu *g, gpu_step *st, const graph_linear *l, const graph_r
     st->head_gains = gpu_shared_vector(g->shared, norms, &heads, "head norms", status, err);
 }
 
+/* Whether what a step gives goes to the next one as it is, and nowhere else. */
+static bool goes_on(const gpu *g, const gpu_step *st)
+{
+    const gpu_step *next = st + 1;
+    const bool attends = st->kind == GPU_ATTEND;
+    if (next == g->steps + g->n_steps || next->kind != GPU_LINEAR || (!attends && st->kind != GPU_LINEAR))
+        return false;
+    const graph_value v = attends ? st->op->u.attend.out : st->op->u.linear.out[0];
+    const graph_linear *l = &next->op->u.linear;
+    return l->in == v && l->norm.kind == GRAPH_NORM_NONE && g->graph->values[v].last == next->op - g->graph->ops;
+}
+
+static void fuse_with_next(const gpu *g, gpu_step *st)
+{
+    st->rounds = st->merges = false;
+    if (!goes_on(g, st))
+        return;
+    const gpu_matrix *w = st[1].w[0];
+    const graph_sizes *s = &g->graph->sizes;
+    if (st->kind == GPU_ATTEND) {
+        st->rounds = s->d_head % 16 == 0 && w->cols % 32 == 0 && matvec_takes_rounded(g->r, w);
+        st->merges = matvec_takes_merge(g->r, w);
+    } else {
+        const graph_epilogue e = st->op->u.linear.epilogue;
+        st->rounds = (e == GRAPH_GATE_SILU || e == GRAPH_GATE_GELU) && matvec_takes_rounded(g->r, w) &&
+                     matvec_gives_rounded(g->r, st->w[0], e == GRAPH_GATE_SILU ? MATVEC_GATE_SILU : MATVEC_GATE_GELU);
+    }
+}
+
 void gpu_fuse(gpu *g)
 {
+    for (size_t i = 0; i < g->n_steps; i++)
+        fuse_with_next(g, &g->steps[i]);
     for (size_t i = 0; i < g->n_steps; i++) {
         gpu_step *st = &g->steps[i];
         const uint32_t n_bindings = st->bias[0].bytes ? 10 : 9; // not every GPU has more than 8

@@ -249,7 +249,10 @@ static void write_one(shader *s, const recorder *r, const attend_op *op, const a
     add_common(s, r, op);
     shader_part(s, "attend_span");
     shader_part(s, subgroups ? "attend_subgroup" : "attend_shared");
-    shader_part(s, splits > 1 ? "attend_partial" : "attend_out");
+    const bool int8 = splits == 1 && op->rounded.q.bytes;
+    if (int8)
+        shader_part(s, "round_int8");
+    shader_part(s, splits > 1 ? "attend_partial" : int8 ? "attend_out_int8" : "attend_out");
     shader_part(s, "attend_one");
 }
 
@@ -258,7 +261,9 @@ static void write_merge(shader *s, const recorder *r, const attend_op *op)
     shader_init(s, &r->allocator);
     shader_part(s, "state");
     attend_add_merge(s, r, op);
-    shader_part(s, "attend_merge_out");
+    if (op->rounded.q.bytes)
+        shader_part(s, "round_int8");
+    shader_part(s, op->rounded.q.bytes ? "attend_merge_int8" : "attend_merge_out");
 }
 
 static void write_many(shader *s, const recorder *r, const attend_op *op)
@@ -276,7 +281,8 @@ void op_attend(recorder *r, const attend_op *op)
 {
     const gpu_bind binds[] = {
         {"state", op->state},   {"q", op->q},     {"kc", op->k_cache},
-        {"vc", op->v_cache}, {"out", op->out}, {"partials", op->partials},
+        {"vc", op->v_cache},    {"out", op->out}, {"partials", op->partials},
+        {"out_q", op->rounded.q}, {"out_d", op->rounded.d},
     };
     const size_t n = sizeof binds / sizeof *binds;
     shader s;

@@ -14,7 +14,7 @@
 #ifndef INGLE_GPU_OP_ATTEND_H
 #define INGLE_GPU_OP_ATTEND_H
 
-#include "gpu/recorder.h"
+#include "gpu/rounded.h"
 
 typedef struct {
     uint32_t k_type, v_type; // QUANT_F16 or QUANT_Q8_0
@@ -51,6 +51,7 @@ typedef struct {
     float scale;
     gpu_slice state, q, k_cache, v_cache; // q: f32 [token][n_heads][d_head] in pair order
     gpu_slice out;                        // f32 [token][n_heads][d_head]; another buffer than q's
+    gpu_rounded rounded;                  // instead of out, if there; up to ATTEND_FEW tokens, d_head % 16 = 0
     gpu_slice partials;                   // attend_partial_bytes; may be shared by layers
     bool leave_partials;                  // with more than one split: no merging, out is not written
     const attend_shape *shape;            // NULL: a usual one

@@ -13,10 +13,15 @@ static uint32_t reduction_bytes(const recorder *r, const matvec_shape *s)
     return 4 * s->threads * (r->modes.subgroup ? 1 : s->rows);
 }
 
-static bool fits(const recorder *r, const gpu_matrix_part *w, const matvec_shape *s)
+static uint64_t staged_bytes(const recorder *r, const gpu_matrix_part *w)
 {
-    const uint64_t staged = (uint64_t)w->planes.n_blocks * (multiplies_int8(r, &w->planes) ? 40 : 128);
-    return staged + reduction_bytes(r, s) <= r->player->limits.max_workgroup_memory;
+    return (uint64_t)w->planes.n_blocks * (multiplies_int8(r, &w->planes) ? 40 : 128);
+}
+
+/* beside: bytes of workgroup memory that pro- or epilogue take for themselves. */
+static bool fits(const recorder *r, const gpu_matrix_part *w, const matvec_shape *s, uint64_t beside)
+{
+    return staged_bytes(r, w) + reduction_bytes(r, s) + beside <= r->player->limits.max_workgroup_memory;
 }
 
 /* Loads of up to 16 bytes that a block takes: docs/gpu.md, "How weights lie". */
@@ -61,14 +66,36 @@ matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, mat
 bool matvec_takes_norm(const recorder *r, const gpu_matrix *w)
 {
     const matvec_shape s = matvec_usual_shape(r, &w->parts[0], MATVEC_QKV);
-    return fits(r, &w->parts[0], &s);
+    return fits(r, &w->parts[0], &s, 0);
+}
+
+bool matvec_takes_rounded(const recorder *r, const gpu_matrix *w)
+{
+    const matvec_shape s = matvec_usual_shape(r, &w->parts[0], MATVEC_ADD);
+    return multiplies_int8(r, &w->parts[0].planes) && fits(r, &w->parts[0], &s, 0);
+}
+
+bool matvec_takes_merge(const recorder *r, const gpu_matrix *w)
+{
+    const matvec_shape s = matvec_usual_shape(r, &w->parts[0], MATVEC_ADD);
+    return w->cols % 32 == 0 && fits(r, &w->parts[0], &s, w->cols * sizeof(float));
+}
+
+bool matvec_gives_rounded(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue)
+{
+    const matvec_shape s = matvec_usual_shape(r, &w->parts[0], epilogue);
+    const uint32_t outs = s.threads / s.per_row * s.rows / 2;
+    return w->n_parts == 1 && w->rows % 32 == 0 && outs % 16 == 0 && fits(r, &w->parts[0], &s, outs * sizeof(float));
 }
 
 static void add_epilogue(shader *s, const matvec_op *op)
 {
     static const char *const names[] = {"epilogue_store", "epilogue_add", "epilogue_gate", "epilogue_gate",
                                         "epilogue_qkv"};
-    shader_part(s, names[op->epilogue]);
+    const bool rounds = op->out_rounded.q.bytes;
+    shader_part(s, rounds ? "epilogue_gate_int8" : names[op->epilogue]);
+    if (!rounds)
+        shader_part(s, "finish_none");
     shader_part(s, op->bias.bytes ? "bias_add" : "bias_none");
     if (op->epilogue == MATVEC_GATE_SILU)
         shader_part(s, "gate_silu");
@@ -88,7 +115,8 @@ static void write_kernel(shader *s, const recorder *r, const matvec_op *op, cons
                          const matvec_shape *shape)
 {
     const gpu_planes *p = &w->planes;
-    const bool int8 = multiplies_int8(r, p), staged = fits(r, w, shape);
+    const bool int8 = multiplies_int8(r, p);
+    const bool staged = op->rounded.q.bytes || op->merge || op->out_rounded.q.bytes || fits(r, w, shape, 0);
     shader_init(s, &r->allocator);
     if (r->modes.subgroup) {
         shader_enable(s, "subgroups");
@@ -113,9 +141,18 @@ static void write_kernel(shader *s, const recorder *r, const matvec_op *op, cons
         if (!int8)
             shader_part(s, "floats");
     }
+    if (int8 || op->out_rounded.q.bytes)
+        shader_part(s, "round_int8");
     shader_part(s, !staged ? "act_direct" : int8 ? "act_int8" : "act_float");
+    if (op->merge) {
+        shader_part(s, "state");
+        attend_add_merge(s, r, op->merge);
+    }
     if (staged)
-        shader_part(s, op->gain.bytes ? "prologue_rms" : "prologue_plain");
+        shader_part(s, op->merge             ? "prologue_merge"
+                       : op->rounded.q.bytes ? "prologue_int8"
+                       : op->gain.bytes      ? "prologue_rms"
+                                             : "prologue_plain");
     shader_part(s, r->modes.subgroup ? "rows_subgroup" : "rows_shared");
     add_epilogue(s, op);
     shader_part(s, "matvec");
@@ -133,6 +170,11 @@ void op_matvec(recorder *r, const matvec_op *op)
             {"wq", w->wq},       {"wx", w->wx},     {"x", op->x},         {"gain", op->gain},       {"bias", op->bias},
             {"out", op->out},    {"q", op->out},    {"rope", op->rope},   {"state", op->state},     {"kc", op->k_cache},
             {"vc", op->v_cache},
+            {"xq", op->rounded.q},
+            {"xd", op->rounded.d},
+            {"out_q", op->out_rounded.q},
+            {"out_d", op->out_rounded.d},
+            {"partials", op->merge ? op->merge->partials : (gpu_slice){0}},
         };
         const uint32_t a_group = shape.threads / shape.per_row * shape.rows, most = r->player->limits.max_groups;
         const uint64_t groups = (w->rows + a_group - 1) / a_group, down = (groups + most - 1) / most;

@@ -19,12 +19,15 @@ typedef enum { MATVEC_STORE, MATVEC_ADD, MATVEC_GATE_SILU, MATVEC_GATE_GELU, MAT
 typedef struct {
     const char *label;
     const gpu_matrix *w;
-    gpu_slice x;    // f32 [cols]
+    gpu_slice x;    // f32 [cols]; instead of it:
+    gpu_rounded rounded;    // x as int8: only where matvec_takes_rounded
+    const attend_op *merge; // x is what this left in partials: only where matvec_takes_merge
     gpu_slice gain; // f32 [cols]: RMS norm; none: x as it is
     float eps;
     gpu_slice bias; // f32 [rows], in the matrix's order; or none
     matvec_epilogue epilogue;
     gpu_slice out; // f32 [rows]; a gate: [rows / 2]; QKV: q in pair order
+    gpu_rounded out_rounded; // a gate's, instead of out: only where matvec_gives_rounded
     uint32_t out_first; // MATVEC_STORE: where in out row 0 goes
     /* MATVEC_QKV: */
     gpu_slice state, rope, k_cache, v_cache;
@@ -38,6 +41,12 @@ void op_matvec(recorder *r, const matvec_op *op);
 /* Whether x and what the kernel keeps of it fit the device's workgroup memory; if not, norms go as a
  * dispatch of their own. */
 bool matvec_takes_norm(const recorder *r, const gpu_matrix *w);
+
+/* Whether products with w, which have no norm, take x as int8; and take it in parts from attention. */
+bool matvec_takes_rounded(const recorder *r, const gpu_matrix *w);
+bool matvec_takes_merge(const recorder *r, const gpu_matrix *w);
+/* Whether a gate's workgroups make whole scales of it. */
+bool matvec_gives_rounded(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue);
 
 matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, matvec_epilogue epilogue);
 

@@ -2,28 +2,6 @@
 
 enum { BLOCK = 32, GROUP = 16 };
 
-static uint64_t rounded_q_bytes(uint64_t width, uint64_t n_tokens)
-{
-    const uint64_t bytes = (width + BLOCK - 1) / BLOCK * BLOCK * n_tokens;
-    return (bytes + GPU_ALIGN - 1) / GPU_ALIGN * GPU_ALIGN;
-}
-
-static uint64_t rounded_d_bytes(uint64_t width, uint64_t n_tokens)
-{
-    return (width + BLOCK - 1) / BLOCK * 2 * sizeof(float) * n_tokens;
-}
-
-uint64_t gpu_rounded_bytes(uint64_t width, uint64_t n_tokens)
-{
-    return rounded_q_bytes(width, n_tokens) + rounded_d_bytes(width, n_tokens);
-}
-
-gpu_rounded gpu_rounded_in(gpu_slice room, uint64_t width, uint64_t n_tokens)
-{
-    const uint64_t q = rounded_q_bytes(width, n_tokens);
-    return (gpu_rounded){gpu_part(room, 0, q), gpu_part(room, q, rounded_d_bytes(width, n_tokens))};
-}
-
 /* Few columns keep few threads busy, and a sum over fewer threads is sooner there. */
 static uint32_t threads_for(const recorder *r, uint32_t width)
 {
@@ -65,12 +43,14 @@ void op_norm(recorder *r, const norm_op *op, uint32_t n_tokens)
     shader_u32(&s, "GROUPS", (op->width + a_group - 1) / a_group * (a_group / GROUP));
     shader_part(&s, "state");
     add_norm(&s, r, op);
+    if (int8)
+        shader_part(&s, "round_int8");
     shader_part(&s, int8 ? "norm_int8" : "norm_float");
     shader_part(&s, "norm");
     const uint32_t kernel = recorder_kernel_of(r, &s, op->label);
     const gpu_bind binds[] = {
         {"state", op->state}, {"x", op->x},          {"gain", op->gain},    {"bias", op->bias},
-        {"out", op->out},     {"xq", op->rounded.q}, {"xd", op->rounded.d},
+        {"out", op->out},     {"out_q", op->rounded.q}, {"out_d", op->rounded.d},
     };
     recorder_dispatch(r, kernel, binds, sizeof binds / sizeof *binds, n_tokens, 1, 1);
 }

@@ -3,20 +3,8 @@
 #ifndef INGLE_GPU_OP_NORM_H
 #define INGLE_GPU_OP_NORM_H
 
-#include "gpu/recorder.h"
+#include "gpu/rounded.h"
 #include "graph/graph.h"
-
-/* Activations as int8, each 16 columns with one scale as quant_activations makes them:
- *     q: int8 [token][blocks of 32 columns][32]
- *     d: f32  [token][blocks of 32 columns][2]
- * Columns beyond the width, up to a whole block, are zeros. */
-typedef struct {
-    gpu_slice q, d;
-} gpu_rounded;
-
-uint64_t gpu_rounded_bytes(uint64_t width, uint64_t n_tokens);
-/* Where they lie in a slice of that many bytes or more, for these numbers. */
-gpu_rounded gpu_rounded_in(gpu_slice room, uint64_t width, uint64_t n_tokens);
 
 typedef struct {
     const char *label;

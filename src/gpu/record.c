@@ -87,10 +87,10 @@ static void rope_kv(gpu *g, const gpu_step *st, uint32_t n_tokens)
     op_rope_kv(g->r, &op);
 }
 
-static void attend(gpu *g, const gpu_step *st, uint32_t n_tokens, uint32_t max_positions)
+static attend_op attend_op_of(const gpu *g, const gpu_step *st, uint32_t n_tokens, uint32_t max_positions)
 {
     const graph_attend *a = &st->op->u.attend;
-    const attend_op op = {.label = "attend",
+    return (attend_op){.label = "attend",
                           .kv = g->kv,
                           .n_heads = g->graph->sizes.n_heads,
                           .n_tokens = n_tokens,
@@ -103,7 +103,12 @@ static void attend(gpu *g, const gpu_step *st, uint32_t n_tokens, uint32_t max_p
                           .v_cache = g->v_cache[a->layer],
                           .out = st->out,
                           .partials = g->partials};
-    op_attend(g->r, &op);
+}
+
+/* Where a single token's input of that width is that was rounded. */
+static gpu_rounded rounded_one(const gpu *g, uint64_t width)
+{
+    return gpu_rounded_in(g->rounded, width, 1);
 }
 
 /* ---- one token -------------------------------------------------------------------------------- */
@@ -148,12 +153,40 @@ static void qkv_one(gpu *g, const gpu_step *st)
     rope_kv(g, st, 1);
 }
 
-static void linear_one(gpu *g, const gpu_step *st)
+/* Splits of attention that the product after it merges: more take longer there than a dispatch of their own. */
+enum { MOST_MERGED = 16 };
+
+static bool merges(const gpu *g, const gpu_step *st, const attend_op *op)
+{
+    const uint32_t splits = attend_splits(g->r, op);
+    return st->merges && splits > 1 && splits <= MOST_MERGED;
+}
+
+static void attend_one(gpu *g, const gpu_step *st, uint32_t max_positions)
+{
+    attend_op op = attend_op_of(g, st, 1, max_positions);
+    op.leave_partials = merges(g, st, &op);
+    if (st->rounds && !op.leave_partials)
+        op.rounded = rounded_one(g, (uint64_t)op.n_heads * op.kv.d_head);
+    op_attend(g->r, &op);
+}
+
+static void linear_one(gpu *g, const gpu_step *st, uint32_t max_positions)
 {
     static const matvec_epilogue epilogues[] = {MATVEC_STORE, MATVEC_ADD, MATVEC_GATE_SILU, MATVEC_GATE_GELU};
     static const char *const labels[] = {"product", "product, add", "gate, up", "gate, up"};
     const graph_epilogue e = st->op->u.linear.epilogue;
-    matvec_op op = {.label = labels[e], .epilogue = epilogues[e], .out = st->out};
+    matvec_op op = {.label = labels[e], .epilogue = epilogues[e], .out = st->out, .state = g->state};
+    const gpu_step *before = st - 1; // the first step is the embedding
+    attend_op attention;
+    if (before->kind == GPU_ATTEND)
+        attention = attend_op_of(g, before, 1, max_positions);
+    if (before->kind == GPU_ATTEND && merges(g, before, &attention))
+        op.merge = &attention;
+    else if (before->rounds)
+        op.rounded = rounded_one(g, st->w[0]->cols);
+    if (st->rounds)
+        op.out_rounded = rounded_one(g, st->w[0]->rows / 2);
     product_one(g, st, 0, &op);
 }
 
@@ -172,10 +205,10 @@ void gpu_record_one(gpu *g, uint32_t max_positions)
             qkv_one(g, st);
             break;
         case GPU_LINEAR:
-            linear_one(g, st);
+            linear_one(g, st, max_positions);
             break;
         case GPU_ATTEND:
-            attend(g, st, 1, max_positions);
+            attend_one(g, st, max_positions);
             break;
         }
     }
@@ -243,9 +276,11 @@ void gpu_record_many(gpu *g, uint32_t n_tokens, uint32_t max_positions)
             products_many(g, st, &op, n_tokens);
             break;
         }
-        case GPU_ATTEND:
-            attend(g, st, n_tokens, max_positions);
+        case GPU_ATTEND: {
+            const attend_op op = attend_op_of(g, st, n_tokens, max_positions);
+            op_attend(g->r, &op);
             break;
+        }
         }
     }
 }

@@ -1,29 +1,26 @@
-// x in workgroup memory as int8 in blocks of 16 with one scale each: d = max|x| / 127, q = round(x / d).
-// Constants: NB, COLS.
+// x in workgroup memory as int8 in blocks of 16 with one scale each.  Part round_int8.  Constants: NB, COLS.
 var<workgroup> x_lo: array<vec4<u32>, NB>; // columns 0-15 of each block of 32
 var<workgroup> x_hi: array<vec4<u32>, NB>;
-var<workgroup> x_d: array<vec2<f32>, NB>;
+var<workgroup> x_d_lo: array<f32, NB>; // not one array of pairs: a pair's halves may be two threads'
+var<workgroup> x_d_hi: array<f32, NB>;
 
 struct Activations { lo: vec4<u32>, hi: vec4<u32>, d: vec2<f32> }
 
 // Columns 16 at ... 16 at + 15.
 fn stage(at: u32, x: array<vec4<f32>, 4>) {
-    let size = max(max(abs(x[0]), abs(x[1])), max(abs(x[2]), abs(x[3])));
-    let most = max(max(size.x, size.y), max(size.z, size.w));
-    let per = select(0.0, 127.0 / most, most > 0.0);
-    let q = vec4<u32>(pack4xI8(vec4<i32>(round(x[0] * per))), pack4xI8(vec4<i32>(round(x[1] * per))),
-                      pack4xI8(vec4<i32>(round(x[2] * per))), pack4xI8(vec4<i32>(round(x[3] * per))));
+    let most = max(max(magnitude(x[0]), magnitude(x[1])), max(magnitude(x[2]), magnitude(x[3])));
+    let q = rounded16(x, per_unit(most));
     if ((at & 1u) == 0u) {
         x_lo[at >> 1u] = q;
-        x_d[at >> 1u].x = most / 127.0;
+        x_d_lo[at >> 1u] = bitcast<f32>(unit_of(most));
     } else {
         x_hi[at >> 1u] = q;
-        x_d[at >> 1u].y = most / 127.0;
+        x_d_hi[at >> 1u] = bitcast<f32>(unit_of(most));
     }
 }
 
 fn activations(b: u32) -> Activations {
-    return Activations(x_lo[b], x_hi[b], x_d[b]);
+    return Activations(x_lo[b], x_hi[b], vec2<f32>(x_d_lo[b], x_d_hi[b]));
 }
 
 fn dot16(a: vec4<u32>, b: vec4<u32>) -> i32 {

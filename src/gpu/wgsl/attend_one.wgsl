@@ -8,7 +8,7 @@
 // Positions outside of what is seen repeat one that is, with no weight, so what lies there has no effect.
 //
 // Parts: state, loops_<kind>, kv, kv/<type>, kv/k_<type>, kv/v_<type>, attend_window, attend_span,
-// attend_subgroup or attend_shared, attend_out (one split) or attend_partial.
+// attend_subgroup or attend_shared, attend_out or attend_out_int8 (one split) or attend_partial.
 // Constants: T, CHUNK: powers of two; G: divides N_HEADS / N_KV_HEADS; TOGETHER: V_ROWS that add_rows adds up;
 // ROUND: heads whose sums go through workgroup memory at a time; SCALE: scores' scale, times log2(e);
 // SPLITS, WINDOW, N_HEADS, N_KV_HEADS, D_HEAD, N_CTX.
@@ -186,9 +186,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
                 total += totals[r * ROUND + i / QUADS];
             }
             if (g < G) {
-                put(s.head + g, id.x, i % QUADS, sum, tops[g], total);
+                put(s.head + g, id.x, i % QUADS, i, sum, tops[g], total);
             }
         }
         workgroupBarrier();
+        finish(s.head + first, min(ROUND, G - first), t);
     }
 }

@@ -6,7 +6,7 @@
 // reaches the barriers.
 //
 // Parts: quant/<format>; act_int8 or act_float; prologue_<kind>; rows_subgroup or rows_shared;
-//        epilogue_<kind>.  Constants: ROWS, NB, T, TPR, R, U, STEPS (of U blocks a thread).
+//        epilogue_<kind>, with finish_none unless it has a finish.  Constants: ROWS, NB, T, TPR, R, U, STEPS (of U blocks a thread).
 // Grid: workgroups for all rows, in x, then y.
 
 fn fetch(first: u32, b: u32) -> array<Block, R> {
@@ -22,7 +22,8 @@ fn fetch(first: u32, b: u32) -> array<Block, R> {
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) t: u32) {
     let part = t % TPR;
-    let first = ((id.y * groups.x + id.x) * (T / TPR) + t / TPR) * R;
+    let group = id.y * groups.x + id.x;
+    let first = (group * (T / TPR) + t / TPR) * R;
     var ahead: array<array<Block, R>, U>;
     for (var u = 0u; u < U; u++) {
         ahead[u] = fetch(first, part + u * TPR);
@@ -49,4 +50,5 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         }
         epilogue(first, sums);
     }
+    finish(group, t);
 }

@@ -1,0 +1,1 @@
+fn finish(group: u32, t: u32) {}
