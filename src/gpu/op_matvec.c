@@ -96,6 +96,10 @@ static void add_epilogue(shader *s, const matvec_op *op)
     shader_part(s, rounds ? "epilogue_gate_int8" : names[op->epilogue]);
     if (!rounds)
         shader_part(s, "finish_none");
+    if (op->epilogue != MATVEC_ADD)
+        shader_part(s, "early_bias");
+    if (op->epilogue != MATVEC_QKV)
+        shader_part(s, "prepare_none");
     shader_part(s, op->bias.bytes ? "bias_add" : "bias_none");
     if (op->epilogue == MATVEC_GATE_SILU)
         shader_part(s, "gate_silu");
@@ -131,6 +135,7 @@ static void write_kernel(shader *s, const recorder *r, const matvec_op *op, cons
     shader_u32(s, "T", shape->threads);
     shader_u32(s, "TPR", shape->per_row);
     shader_u32(s, "R", shape->rows);
+    shader_u32(s, "PAIRS", shape->rows / 2);
     shader_u32(s, "U", shape->ahead);
     shader_u32(s, "STEPS", (p->n_blocks + shape->per_row * shape->ahead - 1) / (shape->per_row * shape->ahead));
     if (op->gain.bytes)
