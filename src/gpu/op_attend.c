@@ -212,6 +212,7 @@ static void add_window(shader *s, const attend_op *op)
 void attend_add_merge(shader *s, const recorder *r, const attend_op *op)
 {
     shader_u32(s, "SPLITS", attend_splits(r, op));
+    shader_u32(s, "MERGE_AHEAD", min_u32(attend_splits(r, op), MOST_LOADS));
     shader_u32(s, "CHUNK", shape_for(r, op).chunk);
     shader_u32(s, "N_HEADS", op->n_heads);
     shader_u32(s, "D_HEAD", op->kv.d_head);
