@@ -155,8 +155,8 @@ static void give_rounded(input *k, size_t n)
         k->in[i] = q[i] * (double)d[i / 16];
 }
 
-/* Random sums of splits as attend_partial.wgsl lays them out, NaN where none is in use, and what they make
- * together. exp2 is good to 3 + 2 |x| units of 2^-23, a difference x to one of 2^-24, sums of n to n of 2^-24, a
+/* Random sums of splits as attend_partial.wgsl lays them out, where none is in use NaN below a top above all others,
+ * and what they make together. exp2 is good to 3 + 2 |x| units of 2^-23, a difference x to one of 2^-24, sums of n to n of 2^-24, a
  * division to 2.5 of 2^-23. */
 static void give_partials(input *k, const split_work *w)
 {
@@ -165,7 +165,7 @@ static void give_partials(input *k, const split_work *w)
     const double u = 0x1p-24;
     CHECK_MSG(n <= w->room, "%u splits, room for %u", (unsigned)n, (unsigned)w->room);
     for (size_t i = 0; i < (size_t)w->heads * w->room * (d + 4); i++)
-        k->partials[i] = NAN;
+        k->partials[i] = i % (d + 4) == d ? 30000 : NAN;
     for (uint32_t h = 0; h < w->heads; h++) {
         float *head = k->partials + (size_t)h * w->room * (d + 4);
         double top = -INFINITY, total = 0, total_off = 0;

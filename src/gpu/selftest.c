@@ -114,11 +114,12 @@ static void make_splits(gpu_selftest *t)
 {
     enum { HEADS = 4, SPLITS = 4, D = COLS / HEADS, SIZE = D + 4 };
     static const attend_shape two = {.threads = 64, .chunk = 2, .heads = 1};
-    static const float sums[SPLITS] = {1, 2, 4, NAN}, totals[SPLITS] = {2, 1, 2, NAN}; // times 1, 1/2, 1/4: 3
+    static const float tops[SPLITS] = {5, 4, 3, 30000}; // weights of 1, 1/2, 1/4
+    static const float sums[SPLITS] = {1, 2, 4, NAN}, totals[SPLITS] = {2, 1, 2, NAN}; // 3 in all
     float partials[HEADS * SPLITS * SIZE];
     for (uint32_t i = 0; i < HEADS * SPLITS * SIZE; i++) {
         const uint32_t head = i / SIZE / SPLITS, s = i / SIZE % SPLITS, at = i % SIZE;
-        partials[i] = at < D ? sums[s] * t->activations[head * D + at] : at == D ? 5 - (float)s : totals[s];
+        partials[i] = at < D ? sums[s] * t->activations[head * D + at] : at == D ? tops[s] : totals[s];
     }
     t->partials = filled(t, partials, sizeof partials);
     t->merge = (attend_op){.kv = {.n_ctx = 8, .n_kv_heads = HEADS, .d_head = D}, .n_heads = HEADS, .n_tokens = 1,
