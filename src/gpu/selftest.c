@@ -42,8 +42,8 @@ struct gpu_selftest {
     size_t n_memory;
     result results[MOST_RESULTS];
     gpu_slice one, many; // state of a pass of one token, at TOKENS - 1, and of TOKENS
-    gpu_slice x, ids, gain, partials;
-    attend_op merge; // what leaves token 0 of x in partials
+    gpu_slice x, ids, gain;
+    attend_op merge; // what leaves the first token of x in parts
     float activations[TOKENS * COLS];
     ingle_error error;  // sticky
 };
@@ -109,7 +109,7 @@ static gpu_rounded as_int8(result *k)
     return gpu_rounded_in(k->out, k->n, 1);
 }
 
-/* Splits as attention leaves them, in parts that differ and make token 0's activations: of four, the last is not in use. */
+/* Splits as attention leaves them, that differ and make the first token's activations. The last is not in use. */
 static void make_splits(gpu_selftest *t)
 {
     enum { HEADS = 4, SPLITS = 4, D = COLS / HEADS, SIZE = D + 4 };
@@ -121,9 +121,9 @@ static void make_splits(gpu_selftest *t)
         const uint32_t head = i / SIZE / SPLITS, s = i / SIZE % SPLITS, at = i % SIZE;
         partials[i] = at < D ? sums[s] * t->activations[head * D + at] : at == D ? tops[s] : totals[s];
     }
-    t->partials = filled(t, partials, sizeof partials);
     t->merge = (attend_op){.kv = {.n_ctx = 8, .n_kv_heads = HEADS, .d_head = D}, .n_heads = HEADS, .n_tokens = 1,
-                           .max_positions = SPLITS * 2, .partials = t->partials, .shape = &two};
+                           .max_positions = SPLITS * 2,
+                           .partials = filled(t, partials, sizeof partials), .shape = &two};
 }
 
 static void fill_inputs(gpu_selftest *t)
@@ -207,15 +207,18 @@ static void want_product(result *k, size_t at, const float *w, const float *x, b
     k->limit[at] = (float)(factor * size * (COLS + 64) * 0x1p-24);
 }
 
-/* What the session does with a format, beside products: what decoding alone does is in brackets. */
+/* What the session does with a format; all but the first, when it decodes. */
 typedef struct {
-    bool multiplied, takes_rounded, merges; // (input that is int8 already; the splits of attention)
-    bool gates[2];                          // (SiLU's and GELU's results as int8)
+    bool multiplied;
+    bool takes_rounded; // input that is int8 already
+    bool merges;        // input that is attention's splits
+    bool gates[2];      // SiLU's and GELU's results as int8
 } format_uses;
 
+/* GELU's 0.5 x (1 + tanh(z)) is x / (1 + exp(-2 z)). */
 static double act_of(matvec_epilogue e, double x)
 {
-    return e == MATVEC_GATE_SILU ? x / (1 + exp(-x)) : 0.5 * x * (1 + tanh(0.7978845608 * (x + 0.044715 * x * x * x)));
+    return x / (1 + exp(e == MATVEC_GATE_SILU ? -x : -2 * 0.7978845608 * (x + 0.044715 * x * x * x)));
 }
 
 /* Rows 2i and 2i + 1 of products [ROWS], with their limits, are row i of the gate and of up. The slope of either
@@ -230,16 +233,16 @@ static void want_gate(result *k, matvec_epilogue e, const result *products)
     }
 }
 
-/* A token's product beside the usual one, of the activations as they are. */
-static void test_plain(gpu_selftest *t, const char *what, uint32_t format, matvec_op *op, const float *values)
+/* The first token's product as it is in a prompt's. */
+static void test_plain(gpu_selftest *t, const char *what, matvec_op *op, const result *many)
 {
-    result *k = expect(t, what, format, ROWS);
+    result *k = expect(t, what, many->format, ROWS);
     if (!k)
         return;
     op->out = k->out;
     op_matvec(t->r, op);
-    for (uint32_t row = 0; row < ROWS; row++)
-        want_product(k, row, values + row * COLS, t->activations, false);
+    memcpy(k->want, many->want, ROWS * sizeof *k->want);
+    memcpy(k->limit, many->limit, ROWS * sizeof *k->limit);
 }
 
 static void test_products(gpu_selftest *t, uint32_t format, const format_uses *uses)
@@ -281,12 +284,12 @@ static void test_products(gpu_selftest *t, uint32_t format, const format_uses *u
     single.gain = (gpu_slice){0};
     if (uses->merges) {
         single.merge = &t->merge;
-        test_plain(t, "a token's product of splits", format, &single, values);
+        test_plain(t, "a token's product of splits", &single, many);
         single.merge = NULL;
     }
     if (uses->takes_rounded) {
         single.rounded = several.rounded; // token 0 is the first
-        test_plain(t, "a token's product of int8", format, &single, values);
+        test_plain(t, "a token's product of int8", &single, many);
     }
 }
 
@@ -412,7 +415,7 @@ static void want_attention(const gpu *g, const graph_attend *a, const heads *h, 
         for (uint32_t p = first; p <= token; p++)
             sum += exp(scores[p] - top) / total * head_of(h, p, h->n_heads + h->n_kv_heads + kv)[i];
         want[i] = (float)sum;
-        limit[i] = (float)(most * expm1(2 * off) + storage_error(g->kv.v_type, most) + most * 0x1p-18);
+        limit[i] = (float)(most * (exp(2 * off) - 1) + storage_error(g->kv.v_type, most) + most * 0x1p-18);
     }
 }
 
