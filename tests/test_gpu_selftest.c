@@ -170,11 +170,11 @@ static void wrong_in_a_mode(void)
         {"a token's gate in Q8_0", true}, {"a token's product of int8 in Q8_0", true}, {"a token's attention", true},
     };
     plant plants[] = {
-        {"subgroupShuffleXor(sums[r], far)", "subgroupShuffleXor(sums[r], 1u)", NULL, 0}, // sums
+        {"subgroupShuffleXor(sums[0u], far)", "subgroupShuffleXor(sums[0u], 1u)", NULL, 0}, // sums
         {"enable subgroups;", "enable subgroups; const x = ;", NULL, 0},                  // does not compile
         {"127.0 / bitcast<f32>(most)", "63.0 / bitcast<f32>(most)", "x_lo[at >> 1u] = q", 0}, // single tokens' rounding
         {"gated[4u * i + 3u]", "gated[4u * i + 2u]", NULL, 0},
-        {"x_d_hi[b] = xd[b].y", "x_d_hi[b] = xd[b].x", NULL, 0},
+        {"Scales(xd[b].x, xd[b].y)", "Scales(xd[b].x, xd[b].x)", NULL, 0},
         {"rounded4(pool[i]", "rounded4(pool[i ^ 1u]", NULL, 0},
     };
     for (size_t i = 0; i < sizeof plants / sizeof *plants; i++) {
@@ -207,10 +207,10 @@ static void wrong_everywhere(void)
         {"values[i] * SCALE", "values[i] * 1.01", NULL, 0},
         {"put_all(sums, token_first", "put_all(sums, token_first + 1u", NULL, 0},
         {"scores[j] * SCALE", "scores[j] * 0.5", "var<workgroup> pool: array<vec4<f32>, 1024>", 0},
-        {"position <= s.last)", "position < s.last)", NULL, 0},
+        {"position <= last)", "position < last)", NULL, 0},
         {"v * s * gain[word]", "v * s", NULL, 0},
         {"return ~select(x.y, x.x, by_id)", "return ~select(x.y, x.x, by_id) ^ 1u", NULL, 0},
-        {"total += factor * end.y", "total += end.y", "merged_x", 0},
+        {"let n = splits_at(first_position()", "let n = 1u + 0u * splits_at(first_position()", "merged_x", 0},
         {"partials[at + quad] = sum", "partials[at + quad] = sum.yxzw", NULL, 0},
     };
     for (size_t i = 0; i < sizeof plants / sizeof *plants; i++) {
