@@ -156,12 +156,13 @@ static void give_rounded(input *k, size_t n)
 }
 
 /* Random sums of splits as attend_partial.wgsl lays them out, where none is in use NaN below a top above all others,
- * and what they make together. exp2 is good to 3 + 2 |x| units of 2^-23, a difference x to one of 2^-24, sums of n to n of 2^-24, a
- * division to 2.5 of 2^-23. */
+ * and what they make together. exp2 is good to 3 + 2 |x| units of 2^-23, a difference x to one of 2^-24, sums of n
+ * to n of 2^-24, a division to 2.5 of 2^-23. */
 static void give_partials(input *k, const split_work *w)
 {
     const uint32_t d = w->d_head, last = w->position;
-    const uint32_t first = w->window && last >= w->window ? last + 1 - w->window : 0, n = (last - first / 16 * 16) / w->chunk + 1;
+    const uint32_t first = w->window && last >= w->window ? last + 1 - w->window : 0;
+    const uint32_t n = (last - first / 16 * 16) / w->chunk + 1;
     const double u = 0x1p-24;
     CHECK_MSG(n <= w->room, "%u splits, room for %u", (unsigned)n, (unsigned)w->room);
     for (size_t i = 0; i < (size_t)w->heads * w->room * (d + 4); i++)
@@ -323,8 +324,9 @@ static void fill_buffers(case_buffers *b, const test_case_of *c, const input *k,
                         .gain = test_gpu_buffer(&rec, k->gain, n * 4, "gain"),
                         .bias = test_gpu_buffer(&rec, bias, (size_t)c->rows * 4, "bias"),
                         .state = test_gpu_buffer(&rec, state, sizeof state, "state")};
-    if (c->merge)
-        b->partials = test_gpu_buffer(&rec, k->partials, (size_t)c->merge->heads * c->merge->room * (c->merge->d_head + 4) * 4, "partials");
+    const split_work *m = c->merge;
+    if (m)
+        b->partials = test_gpu_buffer(&rec, k->partials, (size_t)m->heads * m->room * (m->d_head + 4) * 4, "partials");
     b->out = test_gpu_buffer(&rec, c->gives_rounded ? (const void *)untouched : before,
                              (size_t)(c->gives_rounded ? gpu_rounded_bytes(outs_of(c), 1) : outs_of(c) * 4), "out");
 }
@@ -340,8 +342,8 @@ static void check_case(const test_case_of *c, const void *got, const double *y, 
             wrong++;
             first = i;
         }
-    CHECK_MSG(wrong == 0, "%s %llux%llu epilogue %d norm %d int8 %d subgroup %u shape %u %u %u %u: %d wrong, %llu: %g for %g "
-              "(limit %g)", quant_find(c->format)->name, (unsigned long long)c->rows, (unsigned long long)c->cols,
+    CHECK_MSG(wrong == 0, "%s %llux%llu epilogue %d norm %d int8 %d subgroup %u shape %u %u %u %u: %d wrong, %llu: %g "
+              "for %g (limit %g)", quant_find(c->format)->name, (unsigned long long)c->rows, (unsigned long long)c->cols,
               (int)c->epilogue, c->norm, rec.modes.dot_int8, (unsigned)rec.modes.subgroup, (unsigned)c->shape.threads,
               (unsigned)c->shape.per_row, (unsigned)c->shape.rows, (unsigned)c->shape.ahead, wrong,
               (unsigned long long)first, c->gives_rounded ? 0 : (double)floats[first], y[first], limit[first]);
@@ -367,8 +369,10 @@ static bool run_case(const test_case_of *c, const gpu_matrix *w, const input *k,
         op.out_rounded = gpu_rounded_in(b.out, outs_of(c), 1);
     if (c->merge) {
         cut = (attend_shape){64, c->merge->chunk, 1};
-        parts = (attend_op){.kv = {.n_ctx = 4096, .n_kv_heads = 1, .d_head = c->merge->d_head}, .n_heads = c->merge->heads,
-                            .n_tokens = 1, .max_positions = c->merge->room * c->merge->chunk,
+        parts = (attend_op){.kv = {.n_ctx = 4096, .n_kv_heads = 1, .d_head = c->merge->d_head},
+                            .n_heads = c->merge->heads,
+                            .n_tokens = 1,
+                            .max_positions = c->merge->room * c->merge->chunk,
                             .window = c->merge->window, .partials = b.partials, .shape = &cut};
         op.merge = &parts;
     }
@@ -535,6 +539,11 @@ static void columns_of_no_whole_block(void)
     close_device();
 }
 
+static bool is_power(uint32_t n)
+{
+    return n > 0 && (n & (n - 1)) == 0;
+}
+
 /* The usual shape can be had on small devices and large ones, whatever the matrix. */
 static void usual_shapes(void)
 {
@@ -548,20 +557,25 @@ static void usual_shapes(void)
             for (int e = MATVEC_STORE; e <= MATVEC_QKV; e++)
                 for (uint64_t rows = 32; rows <= 262144; rows *= 16) {
                     gpu_player p = {.limits = devices[i]};
-                    const recorder r = {.player = &p, .modes = {.subgroup = devices[i].subgroup_min, .dot_int8 = cols % 3 > 0}};
+                    const recorder r = {.player = &p,
+                                        .modes = {.subgroup = devices[i].subgroup_min, .dot_int8 = cols % 3 > 0}};
                     gpu_matrix_part w = {.rows = rows};
                     ingle_error no;
                     CHECK(planes_plan(&w.planes, cols % 64 ? QUANT_Q4_1 : QUANT_F32, rows, cols, &no) == INGLE_OK);
                     const matvec_shape s = matvec_usual_shape(&r, &w, (matvec_epilogue)e);
                     const bool pairs = e >= MATVEC_GATE_SILU;
-                    CHECK_MSG(s.threads <= devices[i].max_workgroup_threads && s.threads % s.per_row == 0 && s.ahead > 0 &&
-                                  (!r.modes.subgroup || s.per_row <= r.modes.subgroup) && s.rows > 0 && !(pairs && s.rows % 2) &&
-                                  !(s.threads & (s.threads - 1)) && !(s.per_row & (s.per_row - 1)) && s.per_row > 0,
+                    CHECK_MSG(is_power(s.threads) && s.threads <= devices[i].max_workgroup_threads &&
+                                  is_power(s.per_row) && s.per_row <= s.threads &&
+                                  (!r.modes.subgroup || s.per_row <= r.modes.subgroup) && s.rows > 0 &&
+                                  !(pairs && s.rows % 2) && s.ahead > 0,
                               "device %zu, %llu x %llu, epilogue %d: shape %u %u %u %u", i, (unsigned long long)rows,
-                              (unsigned long long)cols, e, (unsigned)s.threads, (unsigned)s.per_row, (unsigned)s.rows, (unsigned)s.ahead);
-                    // more blocks than registers hold are never asked for at once, but one a row
-                    const uint64_t loads = (w.planes.plane[0].pair_bytes / 2 / w.planes.n_blocks + 15) / 16 + w.planes.n_planes - 1;
-                    CHECK_MSG(s.ahead == 1 || s.rows * s.ahead * loads <= 32, "%llu loads", (unsigned long long)(s.rows * s.ahead * loads));
+                              (unsigned long long)cols, e, (unsigned)s.threads, (unsigned)s.per_row, (unsigned)s.rows,
+                              (unsigned)s.ahead);
+                    // more than registers hold is never asked for at once, but a block of each row
+                    const gpu_planes *q = &w.planes;
+                    const uint64_t a_block = (q->plane[0].pair_bytes / 2 / q->n_blocks + 15) / 16 + q->n_planes - 1;
+                    CHECK_MSG(s.ahead == 1 || s.rows * s.ahead * a_block <= 32, "%u x %u blocks of %llu loads",
+                              (unsigned)s.rows, (unsigned)s.ahead, (unsigned long long)a_block);
                 }
 }
 
@@ -574,7 +588,8 @@ static void matrices_in_parts(void)
     use_mode(true, 1);
     try_case(&(test_case_of){QUANT_Q8_0, 150, 256, MATVEC_GATE_SILU, .bias = true, .max_binding = 24 * 1024});
     if (use_mode(true, 0))
-        try_case(&(test_case_of){QUANT_Q4_1, 140, 320, MATVEC_STORE, .bias = true, .rounded = true, .max_binding = 12 * 1024});
+        try_case(&(test_case_of){QUANT_Q4_1, 140, 320, MATVEC_STORE, .bias = true, .rounded = true,
+                                 .max_binding = 12 * 1024});
     close_device();
 }
 
@@ -605,13 +620,15 @@ static void splits_of_attention(void)
     if (!open_device())
         return;
     for (size_t i = 0; i < sizeof works / sizeof *works; i++) {
-        const uint32_t all = works[i].room * works[i].chunk, positions[] = {3, all / 2 + 5, works[i].window ? 1000 : all - 1};
+        const uint32_t all = works[i].room * works[i].chunk;
+        const uint32_t positions[] = {3, all / 2 + 5, works[i].window ? 1000 : all - 1};
         const uint64_t cols = (uint64_t)works[i].heads * works[i].d_head;
         use_mode(i % 2 || format[i] == QUANT_Q4_0, i / 2);
         for (size_t p = 0; p < 3; p++) {
             split_work w = works[i];
             w.position = positions[p];
-            try_case(&(test_case_of){format[i], 19, cols, MATVEC_ADD, .bias = i % 2, .merge = &w, .shape = {64, 4, 1, 2}});
+            try_case(&(test_case_of){format[i], 19, cols, MATVEC_ADD, .bias = i % 2, .merge = &w,
+                                     .shape = {64, 4, 1, 2}});
         }
     }
     close_device();
@@ -621,17 +638,19 @@ static void splits_of_attention(void)
 static void gates_that_are_rounded(void)
 {
     static const test_case_of cases[] = {
-        {QUANT_Q4_0, 96, 576, MATVEC_GATE_SILU, .norm = true, .gives_rounded = true, .shape = {64, 4, 2, 1}},
-        {QUANT_Q4_1, 288, 128, MATVEC_GATE_GELU, .norm = true, .bias = true, .gives_rounded = true, .shape = {64, 4, 4, 1}},
-        {QUANT_Q8_0, 160, 64, MATVEC_GATE_SILU, .gives_rounded = true, .zero_from = 32, .zero_to = 64, .shape = {128, 4, 4, 1}},
-        {QUANT_Q8_0, 224, 64, MATVEC_GATE_GELU, .gives_rounded = true, .zero_from = 192, .zero_to = 224, .shape = {32, 2, 4, 2}},
-        {QUANT_F16, 128, 96, MATVEC_GATE_SILU, .bias = true, .gives_rounded = true},
+        {QUANT_Q4_0, 96, 576, MATVEC_GATE_SILU, .norm = true, .shape = {64, 4, 2, 1}},
+        {QUANT_Q4_1, 288, 128, MATVEC_GATE_GELU, .norm = true, .bias = true, .shape = {64, 4, 4, 1}},
+        {QUANT_Q8_0, 160, 64, MATVEC_GATE_SILU, .zero_from = 32, .zero_to = 64, .shape = {128, 4, 4, 1}},
+        {QUANT_Q8_0, 224, 64, MATVEC_GATE_GELU, .zero_from = 192, .zero_to = 224, .shape = {32, 2, 4, 2}},
+        {QUANT_F16, 128, 96, MATVEC_GATE_SILU, .bias = true},
     };
     if (!open_device())
         return;
     for (size_t i = 0; i < sizeof cases / sizeof *cases && !no_int8(); i++) {
         use_mode(true, i);
-        try_case(&cases[i]);
+        test_case_of c = cases[i];
+        c.gives_rounded = true;
+        try_case(&c);
     }
     close_device();
 }
@@ -803,10 +822,10 @@ static void bench_one(const bench_matrix *b, const uint8_t *noise, size_t n_nois
     const size_t n_shapes = list_shapes(b, &parts[0], shapes);
     for (size_t i = 0; i < n_shapes; i++)
         sections[i] = record_chain(b, copies, n, x, gain, &shapes[i]);
-    if (!test_gpu_time(&rec, sections, n_shapes, BENCH_CHAIN * (3e-6 + (double)bytes / 4e12), ns))
+    if (!test_gpu_time(&rec, sections, n_shapes, (double)BENCH_CHAIN * (3e-6 + (double)bytes / 4e12), ns))
         return;
     for (size_t i = 0; i < n_shapes; i++)
-        ns[i] *= 1e9 / BENCH_CHAIN;
+        ns[i] *= 1e9 / (double)BENCH_CHAIN;
     printf("%-13s %6llu x %5llu %7.2f MB, reading %6.2f us; usual", b->name, (unsigned long long)b->rows,
            (unsigned long long)b->cols, (double)bytes / 1e6, 2.7 + (double)bytes / 4.7e6);
     for (int k = 0; k < 5; k++) { // the usual one, then the best four

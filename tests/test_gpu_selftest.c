@@ -172,7 +172,7 @@ static void wrong_in_a_mode(void)
     plant plants[] = {
         {"subgroupShuffleXor(sums[0u], far)", "subgroupShuffleXor(sums[0u], 1u)", NULL, 0}, // sums
         {"enable subgroups;", "enable subgroups; const x = ;", NULL, 0},                  // does not compile
-        {"127.0 / bitcast<f32>(most)", "63.0 / bitcast<f32>(most)", "x_lo[at >> 1u] = q", 0}, // single tokens' rounding
+        {"127.0 / bitcast<f32>(most)", "63.0 / bitcast<f32>(most)", "x_lo[at >> 1u] = q", 0}, // single tokens'
         {"gated[4u * i + 3u]", "gated[4u * i + 2u]", NULL, 0},
         {"Scales(xd[b].x, xd[b].y)", "Scales(xd[b].x, xd[b].x)", NULL, 0},
         {"rounded4(pool[i]", "rounded4(pool[i ^ 1u]", NULL, 0},
@@ -181,7 +181,8 @@ static void wrong_in_a_mode(void)
         char name[192], notes[512];
         gpu_modes best;
         ingle_error e;
-        const ingle_status status = open_with(&small, &plants[i], wanted[i].int8 ? NO_SUBGROUPS : ALL_IT_CAN, &best, name, notes, &e);
+        const ability can = wanted[i].int8 ? NO_SUBGROUPS : ALL_IT_CAN;
+        const ingle_status status = open_with(&small, &plants[i], can, &best, name, notes, &e);
         if (test_skip)
             return;
         if (wanted[i].int8 ? !best.dot_int8 : best.subgroup == 0) {
@@ -190,7 +191,8 @@ static void wrong_in_a_mode(void)
         }
         CHECK_MSG(plants[i].found > 0, "%s: not in any kernel", plants[i].find);
         CHECK_MSG(status == INGLE_OK, "%zu: %s", i, e.text);
-        CHECK_MSG(!strstr(name, "+subgroups") && (strstr(name, "int8") != NULL) == (!wanted[i].int8 && best.dot_int8), "%zu: %s", i, name);
+        CHECK_MSG(!strstr(name, "+subgroups") && (strstr(name, "int8") != NULL) == (!wanted[i].int8 && best.dot_int8),
+                  "%zu: %s", i, name);
         const char *last = strrchr(notes, '\n');
         const char *note = last ? last + 1 : notes, *given_up = wanted[i].int8 ? "int8 off: " : "subgroups off: ";
         CHECK_MSG(strncmp(note, given_up, strlen(given_up)) == 0 && strstr(note, wanted[i].what), "%zu: %s", i, notes);
@@ -200,7 +202,8 @@ static void wrong_in_a_mode(void)
 /* What every mode has cannot be given up, whether there are others to try or not. */
 static void wrong_everywhere(void)
 {
-    static const char *const names[] = {"embedding", "prompt's product", "prompt's attention", "token's attention", "norm", "sampling",
+    static const char *const names[] = {"embedding", "prompt's product", "prompt's attention", "token's attention",
+                                        "norm", "sampling",
                                         "token's product of splits", "token's attention"};
     static const tiny_shape *const shapes[] = {&small, &small, &small, &small, &small, &small, &wide, &wide};
     plant plants[] = {
