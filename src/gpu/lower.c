@@ -118,7 +118,8 @@ static bool goes_on(const gpu *g, const gpu_step *st)
         return false;
     const graph_value v = attends ? st->op->u.attend.out : st->op->u.linear.out[0];
     const graph_linear *l = &next->op->u.linear;
-    return l->in == v && l->norm.kind == GRAPH_NORM_NONE && g->graph->values[v].last == next->op - g->graph->ops;
+    return l->in == v && l->epilogue == GRAPH_ADD && l->norm.kind == GRAPH_NORM_NONE &&
+           g->graph->values[v].last == next->op - g->graph->ops;
 }
 
 static void fuse_with_next(const gpu *g, gpu_step *st)
