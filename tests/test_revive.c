@@ -390,7 +390,7 @@ static void every_allocation(void)
 
 static ingle_status open_small(gpu_player *out, const ingle_allocator *a, ingle_error *err)
 {
-    static const gpu_limits limits = {.name = "small", .max_buffer = 16384, .max_binding = 8192,
+    static const gpu_limits limits = {.name = "small", .max_buffer = 65536, .max_binding = 32768,
                                       .max_workgroup_memory = 16384, .max_workgroup_threads = 256,
                                       .max_groups = 65535, .max_bindings = 8};
     return gpu_null_open(out, &limits, a, err);
@@ -399,7 +399,8 @@ static ingle_status open_small(gpu_player *out, const ingle_allocator *a, ingle_
 /* Matrices in parts, passes as long as their rows fit into a buffer. */
 static void small_limits(void)
 {
-    model m = open_model(&shape), other = open_model(&shape);
+    const tiny_shape wide = {"llama", 2, 4, 2, 256, 0, 384, TINY_VOCAB, 128, .format = QUANT_Q4_0, .seed = 5};
+    model m = open_model(&wide), other = open_model(&wide);
     faulty f = {.open = open_small, .pretend = true}, usual = {.open = open_null};
     ingle_error e = {0};
     answer a;
