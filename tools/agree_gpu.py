@@ -31,7 +31,7 @@ RECORDED = os.path.join(TOP, "../shared/accept/golden/smollm2-q4_1.json")
 MODES = ("int8,subgroups", "int8", "f32,subgroups", "f32")
 AGREE = 0.97  # share of the tokens that must be chosen
 CLEAR = 0.5   # gap between the two best logits from which on a choice is clear
-PROMPTS = {"capital": "The capital of France is", "list": "Three colours of the rainbow are",
+PROMPTS = {"capital": "The capital of France is", "raw-list": "Three colours of the rainbow are",
            "story": "Once upon a time there was a fox who"}
 total = {"passed": 0, "failed": 0, "skipped": 0}
 
