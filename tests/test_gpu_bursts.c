@@ -212,6 +212,7 @@ static void pretended_tokens(void)
     ingle_session *s = open_session(m, &players);
     fill_prompt(prompt, TINY_LETTER_A);
     compare_usual(s, prompt);
+    CHECK_TEXT(ingle_session_notes(s), "");
     ingle_session_close(s);
     ingle_model_close(m);
     free(bytes);
@@ -235,6 +236,7 @@ static void compare_on_device(const ingle_model *m, int32_t first, int32_t eos)
     if (s) {
         compare_usual(s, prompt);
         compare_end(s, prompt, eos);
+        CHECK_TEXT(ingle_session_notes(s), ""); // all of it in the modes that the device has
     }
     ingle_session_close(s);
 }
