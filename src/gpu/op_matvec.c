@@ -110,7 +110,7 @@ bool matvec_gives_rounded(const recorder *r, const gpu_matrix *w, matvec_epilogu
 {
     const matvec_shape s = matvec_usual_shape(r, &w->parts[0], epilogue);
     const uint32_t outs = s.threads / s.per_row * s.rows / 2;
-    return w->n_parts == 1 && w->rows % 64 == 0 && outs % 16 == 0 && fits(r, &w->parts[0], &s, outs * sizeof(float));
+    return w->n_parts == 1 && w->rows % 32 == 0 && outs % 16 == 0 && fits(r, &w->parts[0], &s, outs * sizeof(float));
 }
 
 static void add_epilogue(shader *s, const matvec_op *op)
