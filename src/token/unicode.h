@@ -1,5 +1,5 @@
-/* Unicode 15.0.0: what the tokenizers ask about a character, and canonical normalisation.
- * Tables are generated (tools/gen_unicode.py). */
+/* Unicode 15.0.0: what the tokenizers ask about a character (unicode.c), and canonical normalisation
+ * (normalise.c). Tables are generated (tools/gen_unicode.py). */
 #ifndef INGLE_TOKEN_UNICODE_H
 #define INGLE_TOKEN_UNICODE_H
 
@@ -30,6 +30,12 @@ bool unicode_is_nfc(str text);
 /* Appends text in the form. Ill-formed bytes are kept as they are and act as starters. Linear but
  * for the sorting of marks, which is a counting sort. ERR_MEMORY is the only failure. */
 ingle_status unicode_normalise(str text, unicode_form form, ingle_text *out, ingle_error *err);
+
+/* What stands as it is at the beginning of p [n], by a check flag: the next character that needs work
+ * may begin at the byte returned; n if none does. */
+size_t unicode_settled(const uint8_t *p, size_t n, uint8_t flag);
+
+uint8_t unicode_entry(uint32_t code); // of the second stage
 
 /* ---- the generated tables ------------------------------------------------------------------ */
 
