@@ -44,7 +44,7 @@ enum {
     UNICODE_NFC_CHECK = 32, // NFC_Quick_Check is No or Maybe, or the combining class is not 0
     UNICODE_NFD_CHECK = 64, // decomposes, or the combining class is not 0
     UNICODE_HAN = 128,
-    UNICODE_BLOCK = 64
+    UNICODE_BLOCK = 256
 };
 
 /* Columns of unicode_pairs: a code and what it decomposes to; second 0: a singleton. */
@@ -66,7 +66,7 @@ typedef struct {
     uint32_t limit; // codes below are in the two stages
 } unicode_counts;
 
-extern const uint16_t unicode_stage1[];
+extern const uint8_t unicode_stage1[];
 extern const uint8_t unicode_stage2[];
 extern const uint8_t unicode_pairs[];       // [3 columns][3 bytes, the lowest first][pairs], sorted by code:
                                             // bytes of a kind together pack better for a download
