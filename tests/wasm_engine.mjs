@@ -20,6 +20,7 @@ function imports(memory, logs) {
             },
             normalise: (form, at, n, to) => Buffer.from(memory.buffer).write(
                 Buffer.from(memory.buffer, at >>> 0, n).toString().normalize(form ? 'NFD' : 'NFC'), to >>> 0),
+            remainder: (x, y) => x % y,
             number: (text, n) => Number(Buffer.from(memory.buffer, text >>> 0, n).toString()),
             log: (text, n) => logs.push(Buffer.from(memory.buffer, text, n).toString()),
         },

@@ -104,6 +104,7 @@ function imports(memory: WebAssembly.Memory, log: (line: string) => void, gpu?: 
         new Uint8Array(memory.buffer).set(bytes, to >>> 0)
         return bytes.length
       },
+      remainder: (x: number, y: number) => x % y,
       number: (address: number, n: number) => Number(text(address, n)),
       log: (address: number, n: number) => log(text(address, n)),
     },
