@@ -38,6 +38,9 @@ ingle: $(B)/ingle
 
 build/gen/wgsl_text.c: tools/embed_wgsl.py $(WGSL) build/gen/wgsl_list
 	$(Q)$(PYTHON) tools/embed_wgsl.py src/gpu/wgsl $@
+# The same with short names, for the page.
+build/gen/wgsl_short.c: build/gen/wgsl_text.c $(wildcard src/gpu/*.[ch])
+	$(Q)$(PYTHON) tools/embed_wgsl.py src/gpu/wgsl $@ $(filter src/%,$^)
 build/gen/wgsl_list: FORCE
 	@mkdir -p $(@D)
 	@echo '$(WGSL)' | cmp -s - $@ || echo '$(WGSL)' > $@
@@ -192,7 +195,7 @@ WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float)
 WASM_SRC     := $(filter-out src/host/host_posix.c src/token/normalise.c src/gpu/player_native.c src/gpu/dawn.c,$(LIB_SRC)) \
                 src/host/host_wasm.c src/token/normalise_wasm.c $(wildcard src/gpu/player_wasm.c src/wasm/*.c)
 # A build has one backend; the other one's calls are refused.
-wasm_src      = $(if $(filter gpu,$(1)),$(filter-out src/cpu/%,$(WASM_SRC)) src/cpu/absent_cpu.c,\
+wasm_src      = $(if $(filter gpu,$(1)),$(filter-out src/cpu/% $(GEN_SRC),$(WASM_SRC)) build/gen/wgsl_short.c src/cpu/absent_cpu.c,\
                 $(filter-out src/gpu/% src/session/session_gpu.c src/session/revive.c $(GEN_SRC),$(WASM_SRC)) \
                 src/gpu/absent_gpu.c src/session/absent_gpu_session.c)
 WASM_FLAGS    = --target=wasm32-wasi --sysroot=$(WASM_SYSROOT) -isystem $(WASM_SYSROOT)/include/wasm32-wasi \
