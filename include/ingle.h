@@ -318,6 +318,12 @@ size_t ingle_session_length(const ingle_session *s);                // tokens on
 const int32_t *ingle_session_ids(const ingle_session *s);           // [length], until the next call
 uint32_t ingle_session_context(const ingle_session *s);             // n_ctx in force
 const char *ingle_session_backend(const ingle_session *s);          // "cpu/portable"
+const char *ingle_session_notes(const ingle_session *s); // what a GPU failed at and does without, a line each; or ""
+
+/* Waits until a GPU's kernels are compiled and have passed their self-test; other calls do so as they need it. Of what
+ * fails the session does without: subgroups, int8, in the end the GPU, if it chose that by itself and may have the CPU.
+ * ERR_DEVICE, ERR_DEVICE_LOST, ERR_MEMORY; INGLE_WAIT. */
+ingle_status ingle_session_ready(ingle_session *s, ingle_error *err);
 
 /* What bounds a session's speed. A token can be generated no faster than its bytes are read:
  * read_per_second / (weights + kv * tokens on the timeline). */

@@ -22,8 +22,6 @@ static const struct {
 enum { MODELS = 4, MOST_TOKENS = 512, MOST_LAYERS = 200 };
 
 #define CACHE_BYTES (128u << 20) // of K, and of V
-#define WARM_SECONDS 0.5
-#define CELL_SECONDS 0.02
 #define ALL_SECONDS 50.0
 
 typedef struct {
@@ -46,51 +44,17 @@ static bool out_of_time(const bench *b)
     return now() - b->start > ALL_SECONDS;
 }
 
-static void must(ingle_status status, const ingle_error *e)
+static void must(bool good)
 {
-    if (status == INGLE_OK)
-        return;
-    printf("attend_bench: %s\n", e->text);
-    exit(1);
+    if (!good)
+        exit(1);
 }
 
 /* ---- time ------------------------------------------------------------------------------------- */
 
-/* Seconds of the GPU's own clock if it has one, else from handing over to the answer. */
-static double run(bench *b, uint32_t section, uint32_t times)
+/* A section with the op on each layer's cache. */
+static uint32_t record_layers(bench *b, const attend_op *op)
 {
-    ingle_error e = {0};
-    uint32_t word;
-    uint64_t first = 0, last = 0;
-    const double start = now();
-    const uint32_t t0 = recorder_stamp(&b->r);
-    recorder_run(&b->r, section, times);
-    const uint32_t t1 = recorder_stamp(&b->r), read = recorder_read(&b->r, gpu_part(b->state, 0, sizeof word), &word);
-    must(recorder_play(&b->r, &e), &e);
-    must(recorder_wait(&b->r, read, NULL, &e), &e);
-    const double wall = now() - start;
-    must(recorder_wait(&b->r, t0, &first, &e), &e);
-    must(recorder_wait(&b->r, t1, &last, &e), &e);
-    return last > first ? (double)(last - first) * 1e-9 : wall;
-}
-
-/* Seconds that the section takes, the better of two chains of at least CELL_SECONDS. The first run does not
- * count: some drivers compile then. */
-static double measure(bench *b, uint32_t section)
-{
-    run(b, section, 1);
-    const double once = run(b, section, 1);
-    if (once > CELL_SECONDS)
-        return once;
-    const uint32_t times = (uint32_t)(CELL_SECONDS / (once > 1e-5 ? once : 1e-5)) + 1;
-    const double one = run(b, section, times) / times, two = run(b, section, times) / times;
-    return one < two ? one : two;
-}
-
-/* Seconds of one layer's op. */
-static double measure_op(bench *b, const attend_op *op)
-{
-    ingle_error e = {0};
     const uint64_t k_bytes = b->k.bytes / b->n_layers, v_bytes = b->v.bytes / b->n_layers;
     const uint32_t section = recorder_section(&b->r);
     for (uint32_t i = 0; i < b->n_layers; i++) {
@@ -100,10 +64,7 @@ static double measure_op(bench *b, const attend_op *op)
         op_attend(&b->r, &layer);
     }
     recorder_section_end(&b->r);
-    const uint32_t ready = recorder_ready(&b->r);
-    must(recorder_play(&b->r, &e), &e);
-    must(recorder_wait(&b->r, ready, NULL, &e), &e);
-    return measure(b, section) / b->n_layers;
+    return section;
 }
 
 /* ---- tables ----------------------------------------------------------------------------------- */
@@ -131,10 +92,10 @@ static attend_op open_op(bench *b, int model, uint32_t type, uint32_t position, 
     b->n_layers = n_tokens > 1 ? 4 : most < 4 ? 4 : most > MOST_LAYERS ? MOST_LAYERS : (uint32_t)most;
     b->k = recorder_buffer(&b->r, b->n_layers * k, "k");
     b->v = recorder_buffer(&b->r, b->n_layers * v, "v");
-    ingle_error e = {0};
+    ingle_error e;
     const uint32_t words[4] = {position, n_tokens, 0, 0};
     recorder_write(&b->r, b->state, words, sizeof words);
-    must(recorder_play(&b->r, &e), &e);
+    must(recorder_play(&b->r, &e) == INGLE_OK);
     return op;
 }
 
@@ -157,14 +118,19 @@ static void single_token(bench *b, int model, uint32_t type, uint32_t context)
     const double bytes = (double)(kv_k_bytes(&op.kv) + kv_v_bytes(&op.kv));
     printf("%s, %s cache, one token at %u positions, %.2f MB (* the usual shape)\n", models[model].name,
            type_name(type), (unsigned)context, bytes * 1e-6);
-    for (uint32_t i = 0; i < n && !out_of_time(b); i++) {
+    uint32_t sections[ATTEND_SHAPES];
+    double seconds[ATTEND_SHAPES];
+    for (uint32_t i = 0; i < n; i++) {
         op.shape = &shapes[i];
-        if (attend_partial_bytes(&b->r, &op) > b->partials.bytes)
-            continue;
-        const double seconds = measure_op(b, &op);
+        sections[i] = record_layers(b, &op);
+    }
+    must(test_gpu_time(&b->r, sections, n, b->n_layers * 5e-6, seconds));
+    for (uint32_t i = 0; i < n; i++) {
+        op.shape = &shapes[i];
+        const double once = seconds[i] / b->n_layers;
         printf("  %4u threads, %4u positions, %2u heads, %3u splits: %7.2f us %6.0f GB/s%s\n",
                (unsigned)shapes[i].threads, (unsigned)shapes[i].chunk, (unsigned)shapes[i].heads,
-               (unsigned)attend_splits(&b->r, &op), seconds * 1e6, bytes / seconds * 1e-9, i == 0 ? " *" : "");
+               (unsigned)attend_splits(&b->r, &op), once * 1e6, bytes / once * 1e-9, i == 0 ? " *" : "");
     }
     fflush(stdout);
     close_op(b);
@@ -174,27 +140,21 @@ static void prompt(bench *b, int model, uint32_t type, uint32_t position)
 {
     const attend_op op = open_op(b, model, type, position, MOST_TOKENS);
     const double pairs = (double)MOST_TOKENS * position + MOST_TOKENS * (MOST_TOKENS + 1) / 2.0;
-    const double flops = 4 * pairs * models[model].d_head * models[model].n_heads, seconds = measure_op(b, &op);
+    const double flops = 4 * pairs * models[model].d_head * models[model].n_heads;
+    const uint32_t section = record_layers(b, &op);
+    double seconds;
+    must(test_gpu_time(&b->r, &section, 1, b->n_layers * 1e-3, &seconds));
+    seconds /= b->n_layers;
     printf("%s, %s cache, %u tokens after %u: %8.1f us %6.2f TFLOP/s\n", models[model].name, type_name(type),
            (unsigned)MOST_TOKENS, (unsigned)position, seconds * 1e6, flops / seconds * 1e-12);
     fflush(stdout);
     close_op(b);
 }
 
-/* Idle GPUs run slowly: some work first. */
-static void warm_up(bench *b)
-{
-    const double start = now();
-    const attend_op op = open_op(b, 0, QUANT_F16, 127, 1);
-    while (now() - start < WARM_SECONDS)
-        measure_op(b, &op);
-    close_op(b);
-}
-
 /* What is quick on slow devices comes first. */
 static void tables(bench *b)
 {
-    static const uint32_t contexts[] = {128, 1024, 4096};
+    static const uint32_t contexts[] = {256, 4096, 1024};
     for (int i = 0; i < 3; i++)
         for (int m = 0; m < MODELS && !out_of_time(b); m++)
             single_token(b, m, QUANT_F16, contexts[i]);
@@ -202,7 +162,7 @@ static void tables(bench *b)
         for (int m = 0; m < MODELS && !out_of_time(b); m++)
             prompt(b, m, QUANT_F16, before);
     for (int m = 0; m < MODELS && !out_of_time(b); m++)
-        single_token(b, m, QUANT_Q8_0, contexts[2]);
+        single_token(b, m, QUANT_Q8_0, contexts[1]);
     if (out_of_time(b))
         printf("stopped after %.0f s\n", ALL_SECONDS);
 }
@@ -222,7 +182,6 @@ int attend_bench(void)
     for (int on = l->subgroup_min == l->subgroup_max && l->subgroup_min; on >= 0 && !out_of_time(&b); on--) {
         b.r.modes = (gpu_modes){.subgroup = on ? l->subgroup_min : 0, .rolled = l->software};
         printf("\n%s, subgroups of %u\n", l->name, (unsigned)b.r.modes.subgroup);
-        warm_up(&b);
         tables(&b);
     }
     recorder_free(&b.r);

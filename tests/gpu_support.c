@@ -72,3 +72,33 @@ bool test_gpu_read(recorder *r, gpu_slice from, void *to, size_t bytes)
     printf("a GPU test: %s\n", e.text);
     return false;
 }
+
+enum { TIMED_ROUNDS = 3, WARM_RUNS = 60 };
+
+bool test_gpu_time(recorder *r, const uint32_t *sections, size_t n, double about, double *seconds)
+{
+    static uint32_t from[TEST_GPU_MOST_TIMED * TIMED_ROUNDS], to[TEST_GPU_MOST_TIMED * TIMED_ROUNDS];
+    ingle_error e = {0};
+    const uint32_t ready = recorder_ready(r), times = (uint32_t)(4e-3 / about) + 1;
+    bool good = n <= TEST_GPU_MOST_TIMED && recorder_play(r, &e) == INGLE_OK && recorder_wait(r, ready, NULL, &e) == INGLE_OK;
+    for (uint32_t i = 0; i < WARM_RUNS; i++) {
+        recorder_run(r, sections[0], times);
+        recorder_submit(r);
+    }
+    for (size_t i = 0; good && i < n * TIMED_ROUNDS; i++) {
+        from[i] = recorder_stamp(r);
+        recorder_run(r, sections[i % n], times);
+        to[i] = recorder_stamp(r);
+        recorder_submit(r);
+    }
+    good = good && recorder_play(r, &e) == INGLE_OK;
+    for (size_t i = 0; good && i < n * TIMED_ROUNDS; i++) {
+        uint64_t t0 = 0, t1 = 0;
+        good = recorder_wait(r, from[i], &t0, &e) == INGLE_OK && recorder_wait(r, to[i], &t1, &e) == INGLE_OK;
+        const double now = (double)(t1 - t0) * 1e-9 / times;
+        seconds[i % n] = i < n || now < seconds[i % n] ? now : seconds[i % n];
+    }
+    if (!good)
+        printf("%s\n", e.text);
+    return good;
+}

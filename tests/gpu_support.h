@@ -17,4 +17,10 @@ bool test_gpu_run(recorder *r, uint32_t section);
 /* Submits, waits, copies n bytes to `to`; false after printing an error. */
 bool test_gpu_read(recorder *r, gpu_slice from, void *to, size_t bytes);
 
+/* Seconds that each of n sections takes, the best of three runs of about 4 ms if it takes about `about` seconds, by the
+ * GPU's clock. All are compiled first, then queued without a gap behind some work: a GPU that waits lowers its clock,
+ * and the figures would be of that. False after printing an error. */
+enum { TEST_GPU_MOST_TIMED = 128 };
+bool test_gpu_time(recorder *r, const uint32_t *sections, size_t n, double about, double *seconds);
+
 #endif

@@ -321,7 +321,7 @@ static gpu_matrix random_matrix(const bench_matrix *b, gpu_matrix_part *part, co
     return (gpu_matrix){.rows = b->rows, .cols = b->cols, .n_parts = 1, .parts = part};
 }
 
-enum { BENCH_CHAIN = 192, BENCH_SHAPES_MOST = 112, BENCH_ROUNDS = 3 };
+enum { BENCH_CHAIN = 192, BENCH_SHAPES_MOST = TEST_GPU_MOST_TIMED };
 
 /* A section of dispatches, each reading what the last wrote, over copies of the matrix that no cache
  * holds. */
@@ -352,7 +352,10 @@ static size_t list_shapes(const bench_matrix *b, const gpu_matrix_part *part, ma
     size_t n = 0;
     out[n++] = matvec_usual_shape(&rec, part, b->epilogue);
     for (size_t i = 0; i < 108; i++) {
-        const matvec_shape s = {threads[i % 3], per_row[i / 3 % 3], rows[i / 9 % 3], ahead[i / 27]};
+        matvec_shape s = {threads[i % 3], per_row[i / 3 % 3], rows[i / 9 % 3], ahead[i / 27]};
+        const uint32_t a_thread = (n_blocks + s.per_row - 1) / s.per_row;
+        if (s.ahead == 1 && s.rows <= 2 && a_thread > 1 && a_thread <= 12)
+            s.ahead = a_thread; // all at once
         const bool wasteful = s.per_row * s.ahead > n_blocks + n_blocks / 2, few = s.rows * s.ahead < 2;
         if ((b->epilogue == MATVEC_GATE_SILU && s.rows % 2) || s.rows * s.ahead > 16 || few || wasteful ||
             s.per_row > (rec.modes.subgroup ? rec.modes.subgroup : 32) || s.threads > rec.player->limits.max_workgroup_threads)
@@ -360,36 +363,6 @@ static size_t list_shapes(const bench_matrix *b, const gpu_matrix_part *part, ma
         out[n++] = s;
     }
     return n;
-}
-
-/* Nanoseconds a dispatch of each chain. All are queued without a gap: a GPU that waits for the next one lowers
- * its clock, and the figures would be of that. */
-static void time_chains(const uint32_t *sections, size_t n, uint64_t bytes, double *ns)
-{
-    static uint32_t from[BENCH_SHAPES_MOST * BENCH_ROUNDS], to[BENCH_SHAPES_MOST * BENCH_ROUNDS];
-    ingle_error e;
-    const uint32_t ready = recorder_ready(&rec);
-    if (recorder_play(&rec, &e) != INGLE_OK || recorder_wait(&rec, ready, NULL, &e) != INGLE_OK) {
-        printf("%s\n", e.text);
-        return;
-    }
-    const uint32_t times = (uint32_t)(4e6 / ((double)BENCH_CHAIN * (3e3 + (double)bytes / 4.0))) + 1; // about 4 ms on a fast GPU
-    recorder_run(&rec, sections[0], times * 60);
-    recorder_submit(&rec);
-    for (size_t i = 0; i < n * BENCH_ROUNDS; i++) {
-        from[i] = recorder_stamp(&rec);
-        recorder_run(&rec, sections[i % n], times);
-        to[i] = recorder_stamp(&rec);
-        recorder_submit(&rec);
-    }
-    recorder_play(&rec, &e);
-    for (size_t i = 0; i < n * BENCH_ROUNDS; i++) {
-        uint64_t t0 = 0, t1 = 0;
-        if (recorder_wait(&rec, from[i], &t0, &e) != INGLE_OK || recorder_wait(&rec, to[i], &t1, &e) != INGLE_OK)
-            return;
-        const double now = (double)(t1 - t0) / ((double)BENCH_CHAIN * times);
-        ns[i % n] = i < n || now < ns[i % n] ? now : ns[i % n];
-    }
 }
 
 static void bench_one(const bench_matrix *b, const uint8_t *noise, size_t n_noise)
@@ -411,7 +384,10 @@ static void bench_one(const bench_matrix *b, const uint8_t *noise, size_t n_nois
     const size_t n_shapes = list_shapes(b, &parts[0], shapes);
     for (size_t i = 0; i < n_shapes; i++)
         sections[i] = record_chain(b, copies, n, x, gain, &shapes[i]);
-    time_chains(sections, n_shapes, bytes, ns);
+    if (!test_gpu_time(&rec, sections, n_shapes, BENCH_CHAIN * (3e-6 + (double)bytes / 4e12), ns))
+        return;
+    for (size_t i = 0; i < n_shapes; i++)
+        ns[i] *= 1e9 / BENCH_CHAIN;
     printf("%-13s %6llu x %5llu %7.2f MB, reading %6.2f us; usual", b->name, (unsigned long long)b->rows,
            (unsigned long long)b->cols, (double)bytes / 1e6, 2.7 + (double)bytes / 4.7e6);
     for (int k = 0; k < 5; k++) { // the usual one, then the best four

@@ -390,7 +390,7 @@ static void every_allocation(void)
 
 static ingle_status open_small(gpu_player *out, const ingle_allocator *a, ingle_error *err)
 {
-    static const gpu_limits limits = {.name = "small", .max_buffer = 16384, .max_binding = 8192,
+    static const gpu_limits limits = {.name = "small", .max_buffer = 65536, .max_binding = 32768,
                                       .max_workgroup_memory = 16384, .max_workgroup_threads = 256,
                                       .max_groups = 65535, .max_bindings = 8};
     return gpu_null_open(out, &limits, a, err);
@@ -399,7 +399,8 @@ static ingle_status open_small(gpu_player *out, const ingle_allocator *a, ingle_
 /* Matrices in parts, passes as long as their rows fit into a buffer. */
 static void small_limits(void)
 {
-    model m = open_model(&shape), other = open_model(&shape);
+    const tiny_shape wide = {"llama", 2, 4, 2, 256, 0, 384, TINY_VOCAB, 128, .format = QUANT_Q4_0, .seed = 5};
+    model m = open_model(&wide), other = open_model(&wide);
     faulty f = {.open = open_small, .pretend = true}, usual = {.open = open_null};
     ingle_error e = {0};
     answer a;
@@ -489,6 +490,37 @@ static void broken(void)
     CHECK_MSG(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "%s", e.text);
     check_pretended(&a, N_PREDICT);
     ingle_session_close(s);
+    ingle_model_close(m);
+    free(bytes);
+}
+
+/* A session that may have the CPU goes on there when the GPU fails at something. */
+static void broken_with_a_cpu(void)
+{
+    char *bytes;
+    ingle_model *m = tiny_model_open(&shape, &bytes);
+    faulty f = {.open = open_null, .pretend = true};
+    ingle_error e = {0};
+    answer a;
+    ingle_session *s = open_session(m, &f, INGLE_BACKEND_CPU, &e);
+    answer want;
+    CHECK(answer_of(s, N_PROMPT, NULL, N_PREDICT, &want, &e) == INGLE_OK);
+    ingle_session_close(s);
+    for (long at = 1; at < 30; at++) {
+        s = open_session(m, &f, INGLE_BACKEND_AUTO, &e);
+        CHECK_MSG(s && strncmp(ingle_session_backend(s), "gpu", 3) == 0, "%ld: %s", at, e.text);
+        if (!s)
+            break;
+        f.fault_at = f.plays + at;
+        const ingle_status ready = ingle_session_ready(s, &e);
+        CHECK_MSG(ready == INGLE_OK, "%ld: %s", at, e.text);
+        CHECK_MSG(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "%ld: %s", at, e.text);
+        CHECK_MSG(f.plays < f.fault_at || strncmp(ingle_session_backend(s), "cpu", 3) == 0, "%ld", at);
+        f.fault_at = 0;
+        if (at == 1) // nothing was chosen before it failed
+            CHECK(a.n == want.n && memcmp(a.ids, want.ids, a.n * sizeof *a.ids) == 0);
+        ingle_session_close(s);
+    }
     ingle_model_close(m);
     free(bytes);
 }
@@ -601,5 +633,5 @@ static void begins(void) // first of all
 
 TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(nothing_to_revive)
       T(lost_while_scoring)
-      T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken) T(real_loss)
+      T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken) T(broken_with_a_cpu) T(real_loss)
       T(real_limits))

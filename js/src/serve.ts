@@ -231,6 +231,8 @@ class Server {
       const info = engine.modelInfo(model)
       const session = engine.openSession(model, options)
       engine.revive = () => this.#revive(engine, model, id, request, options)
+      if (core.gpu)
+        await engine.runAnswered('wasm_session_ready', session)
       this.#loaded = { engine, model, info, options, whyNot, pool, sessions: new Map([[0, { handle: session, workers }]]) }
       tell('ready')
       if (core.why)
@@ -260,7 +262,7 @@ class Server {
     return {
       backend: gpu ? 'gpu' : 'cpu', build, threads: options.threads, adapter: gpu ? /\((.*)\)$/.exec(backend)?.[1] ?? null : null,
       features: [backend, ...build.split('+')],
-      why: [whyNot, gpu ? '' : why].filter(Boolean).join('; '),
+      why: [whyNot, gpu ? engine.text('wasm_session_notes', session).replaceAll('\n', '; ') : why].filter(Boolean).join('; '),
       contextSize: engine.call('wasm_session_context', session),
       memory: { weightBytes: need.weights, kvBytes: need.kv, scratchBytes: need.scratch },
     }

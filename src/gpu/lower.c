@@ -145,7 +145,7 @@ void gpu_fuse(gpu *g)
     for (size_t i = 0; i < g->n_steps; i++) {
         gpu_step *st = &g->steps[i];
         const uint32_t n_bindings = st->bias[0].bytes ? 10 : 9; // not every GPU has more than 8
-        st->fused = st->kind == GPU_QKV && st->n_w == 1 && g->shared->player.limits.max_bindings >= n_bindings && !st->head_gains.bytes && matvec_takes_norm(g->r, st->w[0]) &&
+        st->fused = st->kind == GPU_QKV && st->n_w == 1 && g->shared->player.limits.max_bindings >= n_bindings && !st->head_gains.bytes && matvec_takes_norm(g->r, st->w[0], MATVEC_QKV) &&
                     st->op->u.linear.norm.kind == GRAPH_NORM_RMS && g->opt.k_format == QUANT_F16 &&
                     g->opt.v_format == QUANT_F16;
     }

@@ -212,6 +212,7 @@ static void add_window(shader *s, const attend_op *op)
 void attend_add_merge(shader *s, const recorder *r, const attend_op *op)
 {
     shader_u32(s, "SPLITS", attend_splits(r, op));
+    shader_u32(s, "MERGE_AHEAD", min_u32(attend_splits(r, op), MOST_LOADS));
     shader_u32(s, "CHUNK", shape_for(r, op).chunk);
     shader_u32(s, "N_HEADS", op->n_heads);
     shader_u32(s, "D_HEAD", op->kv.d_head);
@@ -232,6 +233,25 @@ static void add_common(shader *s, const recorder *r, const attend_op *op)
     shader_part(s, r->modes.rolled ? "loops_rolled" : "loops_unrolled");
 }
 
+/* What follows from a shape: see attend_one.wgsl. */
+static void add_sizes(shader *s, const recorder *r, const attend_op *op, const attend_shape *shape)
+{
+    const uint32_t eights = op->kv.d_head / 8, slots = min_u32(shape->threads, shape->chunk), parts = shape->threads / slots;
+    const uint32_t share = (eights + parts - 1) / parts, q_quads = 2 * parts * share, round = heads_a_round(r, op, shape);
+    const uint32_t v_rows = shape->threads / eights;
+    shader_u32(s, "SLOTS", slots);
+    shader_u32(s, "DEEP", shape->chunk / slots);
+    shader_u32(s, "PARTS", parts);
+    shader_u32(s, "SHARE", share);
+    shader_u32(s, "Q_QUADS", q_quads);
+    shader_u32(s, "Q_TURNS", (shape->heads * q_quads + shape->threads - 1) / shape->threads);
+    shader_u32(s, "V_ROWS", v_rows);
+    shader_u32(s, "V_TURNS", (shape->chunk + v_rows - 1) / v_rows);
+    shader_u32(s, "SUMS", v_rows / rows_together(r, op));
+    shader_u32(s, "ROUND", round);
+    shader_u32(s, "ROUNDS", (shape->heads + round - 1) / round);
+}
+
 static void write_one(shader *s, const recorder *r, const attend_op *op, const attend_shape *shape, uint32_t splits)
 {
     const bool subgroups = r->modes.subgroup > 0;
@@ -239,13 +259,16 @@ static void write_one(shader *s, const recorder *r, const attend_op *op, const a
     if (subgroups) {
         shader_enable(s, "subgroups");
         shader_u32(s, "SUBGROUP", r->modes.subgroup);
+        shader_u32(s, "SUBGROUPS", shape->threads / r->modes.subgroup);
     }
     shader_u32(s, "T", shape->threads);
     shader_u32(s, "CHUNK", shape->chunk);
     shader_u32(s, "G", shape->heads);
     shader_u32(s, "TOGETHER", rows_together(r, op));
-    shader_u32(s, "ROUND", heads_a_round(r, op, shape));
     shader_u32(s, "SPLITS", splits);
+    if (r->modes.rolled)
+        shader_roll(s);
+    add_sizes(s, r, op, shape);
     add_common(s, r, op);
     shader_part(s, "attend_span");
     shader_part(s, subgroups ? "attend_subgroup" : "attend_shared");

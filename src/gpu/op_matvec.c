@@ -32,23 +32,33 @@ static uint32_t loads_a_block(const gpu_planes *p)
 
 /* Of the shapes that `test_gpu_matvec bench` tries, those that were fastest, or nearly, for the matrices of models
  * with 0.5 to 7 billion parameters on an NVIDIA H200. Few rows want few threads each, so that all processors have
- * some; long ones many. */
-static matvec_shape best_on_h200(uint32_t n_blocks, bool many_rows, bool pairs)
+ * some; what is short enough is asked for at once. */
+static matvec_shape best_on_h200(uint32_t n_blocks, matvec_epilogue epilogue)
 {
-    if (n_blocks >= 128)
-        return many_rows ? (matvec_shape){256, 32, 4, 2} : (matvec_shape){512, 32, pairs || n_blocks >= 320 ? 2 : 1, 4};
-    if (n_blocks >= 96 && many_rows)
-        return (matvec_shape){256, 16, 4, 2};
-    if (many_rows || (pairs && n_blocks < 48))
-        return (matvec_shape){256, 16, 2, 2};
-    return (matvec_shape){128, 8, pairs ? 2 : 1, n_blocks < 48 ? 4 : 8};
+    const bool is_short = n_blocks < 48, is_long = n_blocks >= 128;
+    const matvec_shape some = {128, n_blocks > 64 && !is_long ? 32 : 16, 1, 4};
+    switch (epilogue) {
+    case MATVEC_QKV:
+        return is_short ? (matvec_shape){128, 8, 2, 4} : is_long ? (matvec_shape){256, 16, 2, 2}
+             : n_blocks < 96 ? (matvec_shape){128, 8, 2, 8} : (matvec_shape){512, 16, 2, 6};
+    case MATVEC_GATE_SILU:
+    case MATVEC_GATE_GELU:
+        return is_short ? (matvec_shape){256, 8, 2, 2} : is_long ? (matvec_shape){256, 16, 4, 1}
+             : (matvec_shape){n_blocks < 96 ? 256 : 512, 16, 2, 2};
+    case MATVEC_STORE: // heads, mostly
+        return is_short ? (matvec_shape){128, 8, 2, 4} : is_long ? (matvec_shape){256, 32, 4, 2}
+             : (matvec_shape){256, 16, 2, 2};
+    case MATVEC_ADD:
+        return is_short ? (matvec_shape){128, 8, 1, 4} : n_blocks <= 128 ? some
+             : n_blocks >= 320 ? (matvec_shape){256, 16, 1, 4} : (matvec_shape){256, 32, 1, n_blocks <= 160 ? 5 : 4};
+    }
+    return some;
 }
 
-matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, matvec_epilogue epilogue)
+/* A shape as device and matrix have it. */
+static matvec_shape suited(const recorder *r, const gpu_matrix_part *w, matvec_shape s)
 {
     const uint32_t n_blocks = w->planes.n_blocks;
-    const bool pairs = epilogue == MATVEC_GATE_SILU || epilogue == MATVEC_GATE_GELU || epilogue == MATVEC_QKV;
-    matvec_shape s = best_on_h200(n_blocks, w->rows >= 4096, pairs);
     if (s.threads > r->player->limits.max_workgroup_threads)
         s.threads = r->player->limits.max_workgroup_threads;
     if (r->modes.subgroup && s.per_row > r->modes.subgroup)
@@ -63,9 +73,24 @@ matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, mat
     return s;
 }
 
-bool matvec_takes_norm(const recorder *r, const gpu_matrix *w)
+matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, matvec_epilogue epilogue)
 {
-    const matvec_shape s = matvec_usual_shape(r, &w->parts[0], MATVEC_QKV);
+    const matvec_shape s = best_on_h200(w->planes.n_blocks, epilogue);
+    return suited(r, w, s);
+}
+
+/* A workgroup merges all of x before it multiplies, so it has a thread for every four values, if it can. */
+static matvec_shape merging_shape(const recorder *r, const gpu_matrix_part *w)
+{
+    matvec_shape s = {256, 16, 1, 8};
+    if (w->planes.cols > 1024)
+        s = (matvec_shape){512, 32, 1, 8};
+    return suited(r, w, s);
+}
+
+bool matvec_takes_norm(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue)
+{
+    const matvec_shape s = matvec_usual_shape(r, &w->parts[0], epilogue);
     return fits(r, &w->parts[0], &s, 0);
 }
 
@@ -77,7 +102,7 @@ bool matvec_takes_rounded(const recorder *r, const gpu_matrix *w)
 
 bool matvec_takes_merge(const recorder *r, const gpu_matrix *w)
 {
-    const matvec_shape s = matvec_usual_shape(r, &w->parts[0], MATVEC_ADD);
+    const matvec_shape s = merging_shape(r, &w->parts[0]);
     return w->cols % 32 == 0 && fits(r, &w->parts[0], &s, w->cols * sizeof(float));
 }
 
@@ -96,6 +121,10 @@ static void add_epilogue(shader *s, const matvec_op *op)
     shader_part(s, rounds ? "epilogue_gate_int8" : names[op->epilogue]);
     if (!rounds)
         shader_part(s, "finish_none");
+    if (op->epilogue != MATVEC_ADD)
+        shader_part(s, "early_bias");
+    if (op->epilogue != MATVEC_QKV)
+        shader_part(s, "prepare_none");
     shader_part(s, op->bias.bytes ? "bias_add" : "bias_none");
     if (op->epilogue == MATVEC_GATE_SILU)
         shader_part(s, "gate_silu");
@@ -131,6 +160,7 @@ static void write_kernel(shader *s, const recorder *r, const matvec_op *op, cons
     shader_u32(s, "T", shape->threads);
     shader_u32(s, "TPR", shape->per_row);
     shader_u32(s, "R", shape->rows);
+    shader_u32(s, "PAIRS", shape->rows / 2);
     shader_u32(s, "U", shape->ahead);
     shader_u32(s, "STEPS", (p->n_blocks + shape->per_row * shape->ahead - 1) / (shape->per_row * shape->ahead));
     if (op->gain.bytes)
@@ -162,7 +192,9 @@ void op_matvec(recorder *r, const matvec_op *op)
 {
     for (uint32_t i = 0; i < op->w->n_parts; i++) {
         const gpu_matrix_part *w = &op->w->parts[i];
-        const matvec_shape shape = op->shape ? *op->shape : matvec_usual_shape(r, w, op->epilogue);
+        const matvec_shape shape = op->shape   ? *op->shape
+                                   : op->merge ? merging_shape(r, w)
+                                               : matvec_usual_shape(r, w, op->epilogue);
         shader s;
         write_kernel(&s, r, op, w, &shape);
         const uint32_t kernel = recorder_kernel_of(r, &s, op->label);

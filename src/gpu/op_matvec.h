@@ -40,7 +40,7 @@ void op_matvec(recorder *r, const matvec_op *op);
 
 /* Whether x and what the kernel keeps of it fit the device's workgroup memory; if not, norms go as a
  * dispatch of their own. */
-bool matvec_takes_norm(const recorder *r, const gpu_matrix *w);
+bool matvec_takes_norm(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue);
 
 /* Whether products with w, which have no norm, take x as int8; and take it in parts from attention. */
 bool matvec_takes_rounded(const recorder *r, const gpu_matrix *w);

@@ -94,9 +94,14 @@ ingle_status op_sample_open(op_sample *op, recorder *r, uint32_t n_vocab, uint32
     while (logits / op->slice > MOST_SLICES)
         op->slice *= 2;
     const uint32_t n_slices = (logits / op->slice + PICK_THREADS - 1) / PICK_THREADS * PICK_THREADS;
+    const uint64_t keys = (uint64_t)n_slices * op->slice * sizeof(uint32_t);
+    const uint64_t history = op_sample_history_words(n_vocab, window) * sizeof(uint32_t), largest = keys > history ? keys : history;
+    const gpu_limits *l = &r->player->limits;
+    if (largest > l->max_buffer || largest > l->max_binding)
+        return error_set(err, INGLE_ERR_UNSUPPORTED, "sampling on the GPU: a buffer of %llu bytes", (unsigned long long)largest);
     op->settings = recorder_buffer(r, sizeof op->words, "sample settings");
-    op->history = recorder_buffer(r, op_sample_history_words(n_vocab, window) * sizeof(uint32_t), "sample history");
-    op->keys = recorder_buffer(r, (uint64_t)n_slices * op->slice * sizeof(uint32_t), "sample keys");
+    op->history = recorder_buffer(r, history, "sample history");
+    op->keys = recorder_buffer(r, keys, "sample keys");
     op->slices = recorder_buffer(r, (uint64_t)n_slices * 2 * sizeof(uint32_t), "sample slices");
     op->scan = scan_kernel(op, r, n_slices);
     op->pick = pick_kernel(op, r, n_slices);

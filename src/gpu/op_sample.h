@@ -69,7 +69,7 @@ typedef struct {
 bool op_sample_supports(const ingle_sampling *s, uint32_t n_vocab);
 
 /* Buffers and kernels. The op must stay where it is, and is closed also when this failed.
- * ERR_UNSUPPORTED: n_vocab; else as the recorder's. */
+ * ERR_UNSUPPORTED: n_vocab, for this code or for the device's limits; else as the recorder's. */
 ingle_status op_sample_open(op_sample *op, recorder *r, uint32_t n_vocab, uint32_t ring, uint32_t window,
                             ingle_error *err);
 void op_sample_close(op_sample *op, recorder *r);

@@ -120,7 +120,7 @@ static void product_one(gpu *g, const gpu_step *st, uint32_t i, matvec_op *op)
     op->w = st->w[i];
     op->x = st->in;
     op->bias = st->bias[i];
-    if (n->kind == GRAPH_NORM_RMS && matvec_takes_norm(g->r, st->w[i])) {
+    if (n->kind == GRAPH_NORM_RMS && matvec_takes_norm(g->r, st->w[i], op->epilogue)) {
         op->gain = st->gain;
         op->eps = n->eps;
     } else if (n->kind != GRAPH_NORM_NONE) {

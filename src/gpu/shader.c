@@ -50,6 +50,14 @@ void shader_u32(shader *s, const char *name, uint64_t value)
     if (value > UINT32_MAX)
         fail(s, name);
     add_line(s, &s->text, "const ", name, text);
+    if (value >= SHADER_MOST_TURNS || strlen(name) >= sizeof s->constants->name)
+        return;
+    if (s->n_constants == SHADER_MOST_CONSTANTS) {
+        fail(s, "too many constants");
+        return;
+    }
+    snprintf(s->constants[s->n_constants].name, sizeof s->constants->name, "%s", name);
+    s->constants[s->n_constants++].value = (uint32_t)value;
 }
 
 void shader_f32(shader *s, const char *name, float value)
@@ -61,7 +69,7 @@ void shader_f32(shader *s, const char *name, float value)
     add_line(s, &s->text, "const ", name, text);
 }
 
-/* ---- parts ------------------------------------------------------------------------------------ */
+/* ---- files and bindings ----------------------------------------------------------------------- */
 
 static const char *find_part(const char *name)
 {
@@ -89,6 +97,104 @@ static void note_binding(shader *s, const char *text)
     b->writes = writes && writes < end;
 }
 
+/* ---- loops ------------------------------------------------------------------------------------ */
+
+static bool starts_with(const char *at, const char *end, const char *word)
+{
+    const size_t n = strlen(word);
+    return (size_t)(end - at) >= n && memcmp(at, word, n) == 0;
+}
+
+static const char *next_line(const char *at, const char *end)
+{
+    const char *stop = memchr(at, '\n', (size_t)(end - at));
+    return stop ? stop + 1 : end;
+}
+
+static const uint32_t *find_constant(const shader *s, const char *name, size_t n)
+{
+    for (uint32_t i = 0; i < s->n_constants; i++)
+        if (strlen(s->constants[i].name) == n && memcmp(s->constants[i].name, name, n) == 0)
+            return &s->constants[i].value;
+    return NULL;
+}
+
+/* [at, end) with `with` for each $name. */
+static void substitute(shader *s, ingle_text *to, const char *at, const char *end, const char *name, size_t n,
+                       const char *with)
+{
+    for (const char *mark; (mark = memchr(at, '$', (size_t)(end - at)));) {
+        const bool ours = (size_t)(end - mark) > n && memcmp(mark + 1, name, n) == 0;
+        add(s, to, at, (size_t)(mark - at) + (ours ? 0 : 1));
+        if (ours)
+            add(s, to, with, strlen(with));
+        at = mark + 1 + (ours ? n : 0);
+    }
+    add(s, to, at, (size_t)(end - at));
+}
+
+static void add_body(shader *s, const char *at, const char *end);
+
+static void add_turn(shader *s, const char *at, const char *end, const char *name, size_t n, const char *with)
+{
+    ingle_text body = {.allocator = s->text.allocator};
+    substitute(s, &body, at, end, name, n, with);
+    add(s, &s->text, "{\n", 2);
+    add_body(s, body.bytes, body.bytes + body.n);
+    add(s, &s->text, "}\n", 2);
+    ingle_text_free(&body);
+}
+
+/* at: behind "@for "; the end of what it takes up. */
+static const char *add_loop(shader *s, const char *at, const char *end)
+{
+    const size_t n = strcspn(at, " "), n_count = strcspn(at + n + 1, "\n");
+    const char *count_name = at + n + 1, *body = next_line(count_name, end), *stop = body;
+    const uint32_t *count = find_constant(s, count_name, n_count);
+    char text[80];
+    for (int depth = 1; stop < end; stop = next_line(stop, end)) {
+        depth += starts_with(stop, end, "@for ") - starts_with(stop, end, "@end");
+        if (depth == 0)
+            break;
+    }
+    if (!count || n > 8 || n_count > 15 || stop == end) {
+        fail(s, "a loop over what is no constant, or without an end");
+        return end;
+    }
+    if (s->rolled) {
+        snprintf(text, sizeof text, "for (var %.*s = 0u; %.*s < turns(%.*s); %.*s++) ", (int)n, at, (int)n, at,
+                 (int)n_count, count_name, (int)n, at);
+        add(s, &s->text, text, strlen(text));
+        snprintf(text, sizeof text, "%.*s", (int)n, at);
+        add_turn(s, body, stop, at, n, text);
+    }
+    for (uint32_t i = 0; i < *count && !s->rolled; i++) {
+        snprintf(text, sizeof text, "%luu", (unsigned long)i);
+        add_turn(s, body, stop, at, n, text);
+    }
+    return next_line(stop, end);
+}
+
+static void add_body(shader *s, const char *at, const char *end)
+{
+    while (s->status == INGLE_OK && at < end) {
+        const char *line = next_line(at, end);
+        if (starts_with(at, end, "@for ")) {
+            at = add_loop(s, at + 5, end);
+            continue;
+        }
+        add(s, &s->text, at, (size_t)(line - at));
+        at = line;
+    }
+}
+
+void shader_roll(shader *s)
+{
+    s->rolled = true;
+}
+
+/* ---- parts ------------------------------------------------------------------------------------ */
+
 void shader_part(shader *s, const char *name)
 {
     static const char mark[] = "@binding(auto)";
@@ -101,10 +207,10 @@ void shader_part(shader *s, const char *name)
         char number[24];
         snprintf(number, sizeof number, "@binding(%u)", (unsigned)s->n_bindings);
         note_binding(s, next + strlen(mark));
-        add(s, &s->text, at, (size_t)(next - at));
+        add_body(s, at, next);
         add(s, &s->text, number, strlen(number));
     }
-    add(s, &s->text, at, strlen(at));
+    add_body(s, at, at + strlen(at));
 }
 
 void shader_part_of(shader *s, const char *folder, const char *name)

@@ -1,4 +1,4 @@
-/* A session whose GPU went away or had too little memory: the backend is opened again, on the GPU that the host
+/* A session whose GPU went away, failed or had too little memory: the backend is opened again, on the GPU that the host
  * has by then, weights go up again, and the timeline is computed again as a prompt is. Owns how often that is
  * tried, and when the CPU takes over. Refuses after the third loss within a minute: such a GPU will not last. */
 #include <stdio.h>
@@ -21,11 +21,12 @@ bool session_take_less(ingle_session *s)
 
 bool session_lost(ingle_session *s, ingle_status status, const ingle_error *err)
 {
-    if (!s->gpu || (status != INGLE_ERR_DEVICE_LOST && (status != INGLE_ERR_MEMORY || s->model->on_gpu)))
+    const bool gone = status == INGLE_ERR_DEVICE_LOST, short_of = status == INGLE_ERR_MEMORY;
+    if (!s->gpu || !(gone || short_of || status == INGLE_ERR_DEVICE) || (!gone && s->model->on_gpu))
         return false;
-    if (status == INGLE_ERR_DEVICE_LOST)
+    if (gone)
         s->losses_ms[s->n_losses++ % SESSION_MOST_LOSSES] = host_now_ms();
-    else if (!session_take_less(s)) {
+    else if (!short_of || !session_take_less(s)) {
         if (!s->may_use_cpu)
             return false;
         s->gpu_batch = 0;

@@ -380,6 +380,26 @@ const char *ingle_session_backend(const ingle_session *s)
     return s->gpu ? gpu_name(s->gpu) : s->backend; // a GPU's may change until it is ready
 }
 
+const char *ingle_session_notes(const ingle_session *s)
+{
+    return s->gpu ? gpu_notes(s->gpu) : "";
+}
+
+ingle_status ingle_session_ready(ingle_session *s, ingle_error *err)
+{
+    ingle_error e = {0};
+    ingle_status status;
+    error_clear(err);
+    do {
+        status = session_revive(s, &e);
+        if (status == INGLE_OK && s->gpu)
+            status = gpu_ready(s->gpu, &e);
+    } while (session_lost(s, status, &e));
+    if (status != INGLE_OK && err)
+        *err = e;
+    return status;
+}
+
 ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_error *err)
 {
     cpu_limits limits;

@@ -18,7 +18,7 @@
  *   length of UTF-8, comes out as an address with its length in wasm_size().
  * - Failure: a function that returns an address gives 0, one that returns a status gives a negative
  *   number; then wasm_status() is the ingle_status and wasm_error() its text.
- * - On a GPU, session_prefill, _append and _finish, generation_open and _next fail with WAIT (-15) while the
+ * - On a GPU, session_ready, _prefill, _append and _finish, generation_open and _next fail with WAIT (-15) while the
  *   GPU has not answered: await it (src/gpu/player_wasm.c), then call again with the same arguments.
  *   They fail with ERR_DEVICE_LOST (-12) when the GPU went away: ask for another, have the weights read again
  *   (wasm_loader_use_gpu) and call again with the same arguments. The session then computes its timeline again; to
@@ -75,6 +75,7 @@
  *       kernels may use of "int8,subgroups,f16", 0 = all. On a GPU if JavaScript has opened one that is free
  *   wasm_session_close(session)
  *   wasm_session_backend(session) -> text, "cpu/wasm";  wasm_session_context(session) -> tokens
+ *   wasm_session_ready(session) -> status, of a GPU's self-test;  wasm_session_notes(session) -> text, what it failed at
  *   wasm_session_length(session);  wasm_session_ids(session) -> int32 ids
  *   wasm_session_truncate(session, n)
  *   wasm_session_flag(session) -> address of an int32 that means "cancel" while it is not 0. Read
@@ -437,6 +438,16 @@ void EXPORT(wasm_session_close)(session *s)
 const char *EXPORT(wasm_session_backend)(const session *s)
 {
     return give_text(ingle_session_backend(s->s));
+}
+
+const char *EXPORT(wasm_session_notes)(const session *s)
+{
+    return give_text(ingle_session_notes(s->s));
+}
+
+int EXPORT(wasm_session_ready)(session *s)
+{
+    return ingle_session_ready(s->s, &reply.error);
 }
 
 uint32_t EXPORT(wasm_session_context)(const session *s)

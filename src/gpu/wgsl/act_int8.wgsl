@@ -1,8 +1,9 @@
 // x in workgroup memory as int8 in blocks of 16 with one scale each.  Part round_int8.  Constants: NB, COLS.
 var<workgroup> x_lo: array<vec4<u32>, NB>; // columns 0-15 of each block of 32
 var<workgroup> x_hi: array<vec4<u32>, NB>;
-var<workgroup> x_d_lo: array<f32, NB>; // not one array of pairs: a pair's halves may be two threads'
-var<workgroup> x_d_hi: array<f32, NB>;
+var<workgroup> x_d: array<Scales, NB>;
+
+struct Scales { lo: f32, hi: f32 } // no vector: two threads may write the halves
 
 struct Activations { lo: vec4<u32>, hi: vec4<u32>, d: vec2<f32> }
 
@@ -12,15 +13,15 @@ fn stage(at: u32, x: array<vec4<f32>, 4>) {
     let q = rounded16(x, per_unit(most));
     if ((at & 1u) == 0u) {
         x_lo[at >> 1u] = q;
-        x_d_lo[at >> 1u] = bitcast<f32>(unit_of(most));
+        x_d[at >> 1u].lo = bitcast<f32>(unit_of(most));
     } else {
         x_hi[at >> 1u] = q;
-        x_d_hi[at >> 1u] = bitcast<f32>(unit_of(most));
+        x_d[at >> 1u].hi = bitcast<f32>(unit_of(most));
     }
 }
 
 fn activations(b: u32) -> Activations {
-    return Activations(x_lo[b], x_hi[b], vec2<f32>(x_d_lo[b], x_d_hi[b]));
+    return Activations(x_lo[b], x_hi[b], vec2<f32>(x_d[b].lo, x_d[b].hi));
 }
 
 fn dot16(a: vec4<u32>, b: vec4<u32>) -> i32 {

@@ -1,27 +1,23 @@
 // What attend_one.wgsl adds up across threads, by subgroup operations.
-// Constants: SUBGROUP, T (a multiple of it), G, EIGHTS; TOGETHER = SUBGROUP / EIGHTS rows where that is a power of
+// Constants: SUBGROUP; T = SUBGROUPS of them; G, EIGHTS; TOGETHER = SUBGROUP / EIGHTS rows where that is a power of
 // two above 1, else 1.
-var<workgroup> subgroup_tops: array<f32, G * (T / SUBGROUP)>;
+var<workgroup> subgroup_tops: array<f32, G * SUBGROUPS>;
 
 // The largest of all threads.
 fn highest(own: array<f32, G>, t: u32) -> array<f32, G> {
     var most = own;
-    for (var far = SUBGROUP / 2u; far > 0u; far >>= 1u) {
-        for (var g = 0u; g < G; g++) {
-            most[g] = max(most[g], subgroupShuffleXor(most[g], far));
-        }
+@for g G
+    most[$g] = subgroupMax(most[$g]);
+    if (t % SUBGROUP == 0u) {
+        subgroup_tops[$g * SUBGROUPS + t / SUBGROUP] = most[$g];
     }
-    for (var g = 0u; g < G; g++) {
-        if (t % SUBGROUP == 0u) {
-            subgroup_tops[g * (T / SUBGROUP) + t / SUBGROUP] = most[g];
-        }
-    }
+@end
     workgroupBarrier();
-    for (var g = 0u; g < G; g++) {
-        for (var i = 0u; i < T / SUBGROUP; i++) {
-            most[g] = max(most[g], subgroup_tops[g * (T / SUBGROUP) + i]);
-        }
-    }
+@for g G
+@for i SUBGROUPS
+    most[$g] = max(most[$g], subgroup_tops[$g * SUBGROUPS + $i]);
+@end
+@end
     return most;
 }
 

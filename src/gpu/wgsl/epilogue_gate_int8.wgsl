@@ -1,14 +1,14 @@
 // As epilogue_gate.wgsl, and the result rounded for the product that follows, as op_norm.h lays it out.  Parts:
-// gate_silu or gate_gelu, round_int8.  Constants: T, TPR, R (even), ROWS (a multiple of 32).
+// gate_silu or gate_gelu, round_int8, early_bias.  Constants: T, TPR, R = 2 PAIRS, ROWS (a multiple of 32).
 const OUTS = T / TPR * R / 2u; // of a workgroup: a multiple of 16
 @group(0) @binding(auto) var<storage, read_write> out_q: array<u32>; // 4 columns each
 @group(0) @binding(auto) var<storage, read_write> out_d: array<u32>; // scales of 16, bits of f32
 var<workgroup> gated: array<f32, OUTS>;
 
 fn epilogue(first: u32, y: array<f32, R>) {
-    for (var r = 0u; r < R; r += 2u) {
-        gated[(first + r) / 2u % OUTS] = gate(y[r] + bias_of(first + r)) * (y[r + 1u] + bias_of(first + r + 1u));
-    }
+@for p PAIRS
+    gated[(first / 2u + $p) % OUTS] = gate(y[2u * $p]) * y[2u * $p + 1u];
+@end
 }
 
 fn four(i: u32) -> vec4<f32> {

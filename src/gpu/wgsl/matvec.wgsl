@@ -6,16 +6,12 @@
 // reaches the barriers.
 //
 // Parts: quant/<format>; act_int8 or act_float; prologue_<kind>; rows_subgroup or rows_shared;
-//        epilogue_<kind>, with finish_none unless it has a finish.  Constants: ROWS, NB, T, TPR, R, U, STEPS (of U blocks a thread).
+//        epilogue_<kind>, with early_bias, prepare_none and finish_none for what it does not define.
+// Constants: ROWS, NB, T, TPR, R, U, STEPS (of U blocks a thread).
 // Grid: workgroups for all rows, in x, then y.
 
-fn fetch(first: u32, b: u32) -> array<Block, R> {
-    var blocks: array<Block, R>;
-    let clamped = min(b, NB - 1u);
-    for (var r = 0u; r < R; r++) {
-        blocks[r] = load_block(min(first + r, ROWS - 1u), clamped);
-    }
-    return blocks;
+fn fetch(row: u32, b: u32) -> Block {
+    return load_block(min(row, ROWS - 1u), min(b, NB - 1u));
 }
 
 @compute @workgroup_size(T)
@@ -25,29 +21,36 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let group = id.y * groups.x + id.x;
     let first = (group * (T / TPR) + t / TPR) * R;
     var ahead: array<array<Block, R>, U>;
-    for (var u = 0u; u < U; u++) {
-        ahead[u] = fetch(first, part + u * TPR);
-    }
-    let factor = prologue(t);
+@for u U
+@for r R
+    ahead[$u][$r] = fetch(first + $r, part + $u * TPR);
+@end
+@end
+    prepare(first);
     var sums: array<f32, R>;
+    var added: array<f32, R>; // asked for now: at the end it would be waited for
+@for r R
+    added[$r] = early(min(first + $r, ROWS - 1u));
+@end
+    let factor = prologue(t);
     for (var step = 0u; step < STEPS; step++) {
-        for (var u = 0u; u < U; u++) {
-            let b = part + (step * U + u) * TPR;
-            let blocks = ahead[u];
-            if (step + 1u < STEPS) {
-                ahead[u] = fetch(first, b + U * TPR);
-            }
-            let x = activations(min(b, NB - 1u));
-            for (var r = 0u; r < R; r++) {
-                sums[r] += select(0.0, dot_block(blocks[r], x), b < NB);
-            }
+@for u U
+        let b = part + (step * U + $u) * TPR;
+        let x = activations(min(b, NB - 1u));
+@for r R
+        let block = ahead[$u][$r];
+        if (step + 1u < STEPS) {
+            ahead[$u][$r] = fetch(first + $r, b + U * TPR);
         }
+        sums[$r] += select(0.0, dot_block(block, x), b < NB);
+@end
+@end
     }
     sums = add_up(sums, t);
     if (part == 0u && first < ROWS) {
-        for (var r = 0u; r < R; r++) {
-            sums[r] *= factor;
-        }
+@for r R
+        sums[$r] = sums[$r] * factor + added[$r];
+@end
         epilogue(first, sums);
     }
     finish(group, t);

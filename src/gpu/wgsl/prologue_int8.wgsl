@@ -6,8 +6,7 @@ fn prologue(t: u32) -> f32 {
     for (var b = t; b < NB; b += T) {
         x_lo[b] = xq[2u * b];
         x_hi[b] = xq[2u * b + 1u];
-        x_d_lo[b] = xd[b].x;
-        x_d_hi[b] = xd[b].y;
+        x_d[b] = Scales(xd[b].x, xd[b].y);
     }
     workgroupBarrier();
     return 1.0;

@@ -63,7 +63,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
     y = normed(y, head, eight, t);
     if (head < N_HEADS + N_KV_HEADS) {
         for (var i = 0u; i < 4u; i++) {
-            y[i] = turned(y[i], eight * 4u + i, position);
+            y[i] = turned(y[i], turn_at(eight * 4u + i, position));
         }
     }
     let x = Eight(vec4<f32>(y[0], y[1]), vec4<f32>(y[2], y[3]));

@@ -24,5 +24,7 @@ fn rounded4(y: vec4<f32>, per: f32) -> u32 {
 }
 
 fn rounded16(y: array<vec4<f32>, 4>, per: f32) -> vec4<u32> {
-    return vec4<u32>(rounded4(y[0], per), rounded4(y[1], per), rounded4(y[2], per), rounded4(y[3], per));
+    let q = vec4<u32>(pack4xI8(vec4<i32>(round(y[0] * per))), pack4xI8(vec4<i32>(round(y[1] * per))),
+                      pack4xI8(vec4<i32>(round(y[2] * per))), pack4xI8(vec4<i32>(round(y[3] * per))));
+    return select(q, vec4<u32>(), per == 0.0);
 }

@@ -6,9 +6,9 @@ var<workgroup> subgroup_sums: array<f32, T / SUBGROUP>;
 fn add_up(own: array<f32, R>, t: u32) -> array<f32, R> {
     var sums = own;
     for (var far = TPR / 2u; far > 0u; far >>= 1u) {
-        for (var r = 0u; r < R; r++) {
-            sums[r] += subgroupShuffleXor(sums[r], far);
-        }
+@for r R
+        sums[$r] += subgroupShuffleXor(sums[$r], far);
+@end
     }
     return sums;
 }

@@ -1,0 +1,1 @@
+fn prepare(first: u32) {}
