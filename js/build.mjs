@@ -17,7 +17,7 @@ for (const [platform, entryPoints] of [
   ['browser', ['src/index.ts', 'src/pool_worker.ts']], ['node', ['src/node.ts', 'src/pool_worker_node.ts']],
 ])
   await build({ ...common, entryPoints, outdir: 'dist', platform })
-// What only the build for GPUs needs goes into a file of its own, which the worker imports when it is wanted.
+// What only the build for GPUs or a benchmark needs goes into a file of its own, which the worker imports when it is wanted.
 const split = { ...common, splitting: true, outdir: 'dist', chunkNames: '[name]-[hash]' }
 await build({ ...split, entryPoints: ['src/worker.ts'], platform: 'browser' })
 await build({ ...split, entryPoints: ['src/worker_node.ts'], platform: 'node' })

@@ -93,7 +93,7 @@ function importsOf(post, control) {
     return {
         gpu: Object.fromEntries(names.map(name => [name, ask(name)])),
         gpu_test: { options: (...options) => post({ options }), lose: () => post({ lose: true }) },
-        host: { now: () => performance.now() },
+        host: { now: () => performance.now(), remainder: (x, y) => x % y, normalise: () => { throw new Error('no program here normalises text') } },
         math: Math,
     }
 }

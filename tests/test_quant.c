@@ -306,17 +306,17 @@ static void reads_known_blocks(void)
     CHECK(out[0] == -0x1p63f && out[1] == 0x1p53f);
 }
 
-typedef int grid_fn(const uint16_t *grid, int index, int i);
+typedef int grid_fn(int point, int i);
 
-static void check_grid(const char *name, const uint16_t *grid, int points, int values, grid_fn *get,
-                       const char *want)
+static void check_grid(const char *name, const uint8_t *low, const uint8_t *high, int points, int values,
+                       grid_fn *get, const char *want)
 {
     ingle_sha256 h;
     char hex[65];
     ingle_sha256_init(&h);
     for (int p = 0; p < points; p++) {
         for (int i = 0; i < values; i++) {
-            const int8_t v = (int8_t)get(grid, p, i);
+            const int8_t v = (int8_t)get(low[p] | high[p] << 8, i);
             ingle_sha256_add(&h, &v, 1);
         }
     }
@@ -328,17 +328,17 @@ static void check_grid(const char *name, const uint16_t *grid, int points, int v
  * init_grid() of the class, then grid.astype(int8).tobytes(). */
 static void has_the_published_grids(void)
 {
-    check_grid("iq2_xxs", quant_grid_iq2_xxs, 256, 8, grid2,
+    check_grid("iq2_xxs", quant_grid_iq2_xxs[0], quant_grid_iq2_xxs[1], 256, 8, grid2,
                "05826b5d3e472a3a78f196be62ac78acf81df0f909626e12ab9fa2a5d490dd54");
-    check_grid("iq2_xs", quant_grid_iq2_xs, 512, 8, grid2,
+    check_grid("iq2_xs", quant_grid_iq2_xs[0], quant_grid_iq2_xs[1], 512, 8, grid2,
                "06e47aaca60b4dc1d9b5a3f34540437058a6b142b4d7a59d5ded769b4d1bf1de");
-    check_grid("iq2_s", quant_grid_iq2_s, 1024, 8, grid2,
+    check_grid("iq2_s", quant_grid_iq2_s[0], quant_grid_iq2_s[1], 1024, 8, grid2,
                "e1aa1473412b0552c2174c30ef22ab4073f6a181b85a17056e8249bd2932fd88");
-    check_grid("iq3_xxs", quant_grid_iq3_xxs, 256, 4, grid3_xxs,
+    check_grid("iq3_xxs", quant_grid_iq3_xxs[0], quant_grid_iq3_xxs[1], 256, 4, grid3_xxs,
                "46e35f5a997efdee6c99ce57854c8a0d4f0ff8ca57e5e8a60c0793ea580acf5d");
-    check_grid("iq3_s", quant_grid_iq3_s, 512, 4, grid3_s,
+    check_grid("iq3_s", quant_grid_iq3_s[0], quant_grid_iq3_s[1], 512, 4, grid3_s,
                "bd1af4945a1717c65610b0284e4628b9a1ba3b306fae3a06f6e5f597356e349f");
-    check_grid("iq1", quant_grid_iq1, 2048, 8, grid1,
+    check_grid("iq1", quant_grid_iq1[0], quant_grid_iq1[1], 2048, 8, grid1,
                "07540ffc1aeaf6ad4d97e96b0fcc765aae39671d4ae4a27bbd0e796fde167c6a");
 }
 

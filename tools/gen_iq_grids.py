@@ -46,9 +46,12 @@ def levels_of(fields, bits):
 
 
 def table(name, words):
-    lines = [f"const uint16_t {name}[{len(words)}] = {{"]
-    for i in range(0, len(words), 12):
-        lines.append("    " + " ".join(f"0x{w:04X}," for w in words[i:i + 12]))
+    lines = [f"const uint8_t {name}[2][{len(words)}] = {{"]
+    for half in ([w & 255 for w in words], [w >> 8 for w in words]):
+        lines.append("    {")
+        for i in range(0, len(half), 24):
+            lines.append("        " + " ".join(f"{byte}," for byte in half[i:i + 24]))
+        lines.append("    },")
     return "\n".join(lines + ["};"])
 
 

@@ -12,7 +12,7 @@ import sys
 FOLDER = sys.argv[1] if len(sys.argv) > 1 else "/usr/share/unicode"
 CATEGORIES = ("Cn Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp "
               "Cc Cf Cs Co").split()
-BLOCK = 64           # code points in a block of the second stage
+BLOCK = 256          # code points in a block of the second stage: fewer pack better, if larger
 LIMIT = 0x32400      # beyond: see unicode_tables.c's reader (planes 14-16 are ranges)
 NFC_CHECK, NFD_CHECK, HAN = 32, 64, 128
 HANGUL = range(0xAC00, 0xD7A4)
@@ -122,8 +122,8 @@ def main():
     print("/* Unicode 15.0.0 tables, written by tools/gen_unicode.py from the Unicode character database\n"
           " * (Copyright 1991-2022 Unicode, Inc., Unicode License v3). Do not edit: change the generator. */")
     print('#include "token/unicode.h"\n')
-    assert len(blocks) <= 512
-    array("uint16_t", "unicode_stage1", stage1)
+    assert len(blocks) <= 256
+    array("uint8_t", "unicode_stage1", stage1, 24)
     array("uint8_t", "unicode_stage2", [x for b in blocks for x in b], 24)
     array("uint8_t", "unicode_pairs",
           [row[column] >> shift & 255 for column in range(3) for shift in (0, 8, 16) for row in table], 24)
@@ -132,7 +132,7 @@ def main():
     structs("unicode_case_range", "unicode_case_ranges", cases)
     print("const unicode_counts unicode_count = {%d, %d, %d, %d, 0x%X};"
           % (len(table), len(composites), len(classes), len(cases), LIMIT))
-    size = (len(stage1) * 2 + len(blocks) * BLOCK + len(table) * 9 + len(composites) * 2
+    size = (len(stage1) + len(blocks) * BLOCK + len(table) * 9 + len(composites) * 2
             + len(classes) * 8 + len(cases) * 12)
     print(f"{size} bytes of tables; {len(blocks)} blocks, {len(table)} decompositions, "
           f"{len(composites)} composites, {len(classes)} class ranges, {len(cases)} case ranges", file=sys.stderr)

@@ -1,5 +1,4 @@
 // The engine's worker: takes requests one at a time, in order; cancels and chunks overtake them.
-import { bench } from './bench.ts'
 import { openBytes } from './bytes.ts'
 import { Engine, type SessionOptions } from './engine.ts'
 import { IngleError, toWire } from './errors.ts'
@@ -103,7 +102,7 @@ class Server {
       case 'template':
         return engine.withText(request.context, (at, n) => engine.text('wasm_chat_render', model, at, n))
       case 'bench':
-        return bench(engine, loaded.pool, model, loaded.info.vocabSize, loaded.options, request, this.#job(id),
+        return (await import('./bench.ts')).bench(engine, loaded.pool, model, loaded.info.vocabSize, loaded.options, request, this.#job(id),
           engine.core.gpu ? sessions.get(0)?.handle : undefined)
       case 'openSession':
         return this.#openSession(loaded)

@@ -87,8 +87,9 @@ function makeMemory(shared: boolean): WebAssembly.Memory {
 }
 
 function imports(memory: WebAssembly.Memory, log: (line: string) => void, gpu?: WebAssembly.ModuleImports): WebAssembly.Imports {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   const text = (address: number, n: number) =>
-    new TextDecoder().decode(new Uint8Array(memory.buffer, address >>> 0, n >>> 0).slice())
+    decoder.decode(new Uint8Array(memory.buffer, address >>> 0, n >>> 0).slice())
   return {
     env: { memory },
     host: {
@@ -98,6 +99,12 @@ function imports(memory: WebAssembly.Memory, log: (line: string) => void, gpu?: 
         const fields = [d.getFullYear(), d.getMonth() + 1, d.getDate(), d.getHours(), d.getMinutes(), d.getSeconds()]
         new Int32Array(memory.buffer, address >>> 0, 6).set(fields)
       },
+      normalise: (form: number, address: number, n: number, to: number) => {
+        const bytes = new TextEncoder().encode(text(address, n).normalize(form ? 'NFD' : 'NFC'))
+        new Uint8Array(memory.buffer).set(bytes, to >>> 0)
+        return bytes.length
+      },
+      remainder: (x: number, y: number) => x % y,
       number: (address: number, n: number) => Number(text(address, n)),
       log: (address: number, n: number) => log(text(address, n)),
     },

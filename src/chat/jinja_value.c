@@ -148,7 +148,6 @@ static uint32_t mix(uint64_t x)
 /* Equal keys hash alike: 1, 1.0 and True are one key. */
 static bool hash_of(jinja_run *r, const jinja_value *key, uint32_t *out)
 {
-    double whole;
     switch (key->type) {
     case JINJA_STRING:
     case JINJA_BIG:
@@ -161,8 +160,8 @@ static bool hash_of(jinja_run *r, const jinja_value *key, uint32_t *out)
         *out = mix((uint64_t)key->as.integer);
         return true;
     case JINJA_FLOAT:
-        if (modf(key->as.number, &whole) == 0 && fabs(whole) < 9e18)
-            *out = mix((uint64_t)(int64_t)whole);
+        if (trunc(key->as.number) == key->as.number && fabs(key->as.number) < 9e18)
+            *out = mix((uint64_t)(int64_t)key->as.number);
         else
             memcpy(out, &key->as.number, sizeof *out);
         return true;

@@ -33,6 +33,18 @@ const char *gpu_name(const gpu *g)
     return "none";
 }
 
+const char *gpu_notes(const gpu *g)
+{
+    (void)g;
+    return "";
+}
+
+ingle_status gpu_ready(gpu *g, ingle_error *err)
+{
+    (void)g;
+    return refuse(err);
+}
+
 ingle_status gpu_pass_most(gpu *g, size_t *n, ingle_error *err)
 {
     (void)g, (void)n;

@@ -260,10 +260,12 @@ host_date host_local_date(void)
 
 MATH(cos) double math_import_cos(double x);
 MATH(exp) double math_import_exp(double x);
+MATH(expm1) double math_import_expm1(double x);
 MATH(log) double math_import_log(double x);
 MATH(pow) double math_import_pow(double x, double y);
 MATH(sin) double math_import_sin(double x);
 MATH(tanh) double math_import_tanh(double x);
+IMPORT(remainder) double host_import_remainder(double x, double y); // % has no name in Math
 
 double cos(double x)
 {
@@ -278,6 +280,16 @@ double exp(double x)
 float expf(float x)
 {
     return (float)math_import_exp(x);
+}
+
+double expm1(double x)
+{
+    return math_import_expm1(x);
+}
+
+double fmod(double x, double y)
+{
+    return host_import_remainder(x, y);
 }
 
 double log(double x)

@@ -1,5 +1,5 @@
-/* Unicode 15.0.0: what the tokenizers ask about a character, and canonical normalisation.
- * Tables are generated (tools/gen_unicode.py). */
+/* Unicode 15.0.0: what the tokenizers ask about a character (unicode.c), and canonical normalisation
+ * (normalise.c). Tables are generated (tools/gen_unicode.py). */
 #ifndef INGLE_TOKEN_UNICODE_H
 #define INGLE_TOKEN_UNICODE_H
 
@@ -31,6 +31,12 @@ bool unicode_is_nfc(str text);
  * for the sorting of marks, which is a counting sort. ERR_MEMORY is the only failure. */
 ingle_status unicode_normalise(str text, unicode_form form, ingle_text *out, ingle_error *err);
 
+/* What stands as it is at the beginning of p [n], by a check flag: the next character that needs work
+ * may begin at the byte returned; n if none does. */
+size_t unicode_settled(const uint8_t *p, size_t n, uint8_t flag);
+
+uint8_t unicode_entry(uint32_t code); // of the second stage
+
 /* ---- the generated tables ------------------------------------------------------------------ */
 
 /* Second-stage entry: category in the low 5 bits, and: */
@@ -38,7 +44,7 @@ enum {
     UNICODE_NFC_CHECK = 32, // NFC_Quick_Check is No or Maybe, or the combining class is not 0
     UNICODE_NFD_CHECK = 64, // decomposes, or the combining class is not 0
     UNICODE_HAN = 128,
-    UNICODE_BLOCK = 64
+    UNICODE_BLOCK = 256
 };
 
 /* Columns of unicode_pairs: a code and what it decomposes to; second 0: a singleton. */
@@ -60,7 +66,7 @@ typedef struct {
     uint32_t limit; // codes below are in the two stages
 } unicode_counts;
 
-extern const uint16_t unicode_stage1[];
+extern const uint8_t unicode_stage1[];
 extern const uint8_t unicode_stage2[];
 extern const uint8_t unicode_pairs[];       // [3 columns][3 bytes, the lowest first][pairs], sorted by code:
                                             // bytes of a kind together pack better for a download
