@@ -32,6 +32,12 @@ def shrink(text):
 
 
 def tighten(text):
+    """Without spaces and ends of lines that WGSL can do without; loops to write out stay lines of their own."""
+    pieces = re.split(r"^(@for .*|@end)\n", text, flags=re.M)
+    return "\n".join(p if p.startswith("@for ") or p == "@end" else tighten_code(p).strip("\n") for p in pieces) + "\n"
+
+
+def tighten_code(text):
     text = re.sub(r"(?<=[(){}\[\];,:])\s+|\s+(?=[(){}\[\];,:])", "", text)
     return re.sub(r"(?<=\w)\s+(?=[^\w\s])|(?<=[^\w\s])\s+(?=\w)", "", text)  # two signs stay apart
 

@@ -162,8 +162,8 @@ static const char *add_loop(shader *s, const char *at, const char *end)
         return end;
     }
     if (s->rolled) {
-        snprintf(text, sizeof text, "for (var %.*s = 0u; %.*s < turns(%.*s); %.*s++) ", (int)n, at, (int)n, at,
-                 (int)n_count, count_name, (int)n, at);
+        snprintf(text, sizeof text, "for (var %.*s = 0u; %.*s < %s(%.*s); %.*s++) ", (int)n, at, (int)n, at, "turns",
+                 (int)n_count, count_name, (int)n, at); // the name by itself: tools/embed_wgsl.py leaves it alone
         add(s, &s->text, text, strlen(text));
         snprintf(text, sizeof text, "%.*s", (int)n, at);
         add_turn(s, body, stop, at, n, text);
