@@ -325,7 +325,14 @@ arm-tools:                 ## installs gcc for 64-bit Arm and qemu's user mode (
 # they skip themselves.
 gpu-tools:                 ## installs software Vulkan and, into build/gpu, Dawn, for tests (Debian, Ubuntu)
 	@sh tools/install_gpu.sh
-.PHONY: gpu-tools
+
+GPU_PROGRAMS := $(filter $(B)/tests/test_gpu_%,$(TESTS)) $(B)/tests/test_revive
+# GPU_LANES=native or browser: one of the two.
+test-gpu: all $(GPU_PROGRAMS) ## the GPU's tests on lavapipe (make gpu-tools) and, in headless Chromium, on SwiftShader
+	+@lacks=$$(MAKE='$(MAKE)' NODE='$(NODE)' sh tools/web_ready.sh) && \
+	    { [ -n "$$lacks" ] || $(MAKE) --no-print-directory web-build gpu-web-tests; } && \
+	    INGLE_BUILD='$(B)' INGLE_WEB="$${lacks:-yes}" NODE='$(NODE)' $(PYTHON) tools/test_gpu.py $(GPU_LANES)
+.PHONY: gpu-tools test-gpu
 
 # ---- the web ------------------------------------------------------------------------------------
 # The npm package (js/dist), the page (app/dist) and their tests, in Node and in headless Chromium.

@@ -1,3 +1,6 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // nanosleep, where the build does not ask for it (WebAssembly)
+#endif
 #include "faulty_player.h"
 
 #include <stdio.h>

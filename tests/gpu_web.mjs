@@ -2,10 +2,10 @@
  * (npm package webgpu; a Vulkan driver, if only Mesa's for the CPU) and in headless Chromium on its
  * software adapter.
  *
- *     node tests/gpu_web.mjs [node] [chromium] [--no-f16] [--no-subgroups] [NAME ...] [-- ARG ...]
+ *     node tests/gpu_web.mjs [node] [chromium] [--no-f16] [--no-subgroups] [NAME[:TEST] ...] [-- ARG ...]
  *
- * default: both, all programs. NAME: part of a program's name; ARGs go to the programs. Adds up what they
- * say; what is missing is skipped aloud. */
+ * default: both, all programs. NAME: part of a program's name; TEST: part of a test's, in place of all of
+ * the program; ARGs go to the programs. Adds up what they say; what is missing is skipped aloud. */
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,17 +27,23 @@ const args = split < 0 ? [] : process.argv.slice(split + 1)
 const options = { noF16: words.includes('--no-f16'), noSubgroups: words.includes('--no-subgroups') }
 const hosts = ['node', 'chromium'].filter(host => words.includes(host))
 const parts = words.filter(word => !hosts.includes(word) && !word.startsWith('--'))
-const programs = readdirSync(PROGRAMS).filter(name => /^test_gpu_.*\.wasm$/.test(name)).map(name => name.slice(0, -5))
-    .filter(name => parts.length === 0 || parts.some(part => name.includes(part))).sort()
+const programs = readdirSync(PROGRAMS).filter(name => /^test_gpu_.*\.wasm$/.test(name)).map(name => name.slice(0, -5)).sort()
+/* What is run: a program, with arguments. */
+const runs = (parts.length ? parts : ['']).flatMap(part => {
+    const [name, test] = part.split(':')
+    return programs.filter(program => program.includes(name))
+        .map(program => ({ program, name: test ? `${program} ${test}` : program, args: test ? [test] : args }))
+})
 const total = { passed: 0, failed: 0, skipped: 0 }
 
 function count(where, started, status, text) {
     const said = /(\d+) passed, (\d+) failed, (\d+) skipped\s*$/.exec(text)
     const [passed, failed, skipped] = said ? said.slice(1).map(Number) : [0, 1, 0]
+    const nothing = passed + failed + skipped === 0 // no such test
     total.passed += passed
-    total.failed += failed || status === 0 ? failed : 1
+    total.failed += !nothing && (failed || status === 0) ? failed : 1
     total.skipped += skipped
-    if (failed || status !== 0 || !said)
+    if (failed || status !== 0 || !said || nothing)
         console.log(`FAIL ${where}, exit status ${status}:\n${text}`)
     else
         console.log(`${text.replace(/^.*passed, .*\n?$/m, '')}ok: ${where}: ${said[0].trim()} (${Math.round((Date.now() - started) / 1000)} s)`)
@@ -60,7 +66,7 @@ function portOf(worker) {
     }
 }
 
-async function runInNode(Gpu, dawn, program) {
+async function runInNode(Gpu, dawn, { program, args }) {
     const worker = new Worker(new URL('gpu_program.mjs', import.meta.url))
     const module = new WebAssembly.Module(readFileSync(join(PROGRAMS, `${program}.wasm`)))
     let text = '', timer
@@ -84,10 +90,10 @@ async function inNode() {
     } catch (error) {
         return skip('GPU tests in Node', String(error.message).split('\n')[0])
     }
-    for (const program of programs) {
+    for (const run of runs) {
         const started = Date.now()
-        const { status, text } = await runInNode(Gpu, dawn, program)
-        count(`${program}, Node`, started, status, text)
+        const { status, text } = await runInNode(Gpu, dawn, run)
+        count(`${run.name}, Node`, started, status, text)
     }
 }
 
@@ -138,10 +144,10 @@ async function inChromium() {
         const why = await page.evaluate(whyNoAdapter)
         if (why)
             return skip('GPU tests in Chromium', why)
-        for (const program of programs) {
+        for (const { program, name, args } of runs) {
             const started = Date.now()
             const { status, text } = await page.evaluate(runInPage, { program, args, options, most: MOST_MS })
-            count(`${program}, Chromium`, started, status, text)
+            count(`${name}, Chromium`, started, status, text)
         }
     } finally {
         await browser.close()
@@ -151,8 +157,8 @@ async function inChromium() {
     }
 }
 
-if (!existsSync(PLAYER) || programs.length === 0)
-    throw new Error(`${PLAYER} or programs of ${PROGRAMS}: not built (make gpu-web-tests)`)
+if (!existsSync(PLAYER) || runs.length === 0)
+    throw new Error(`${PLAYER} or such programs in ${PROGRAMS}: not built (make gpu-web-tests)`)
 if (hosts.length === 0 || hosts.includes('node'))
     await inNode()
 if (hosts.length === 0 || hosts.includes('chromium'))

@@ -12,6 +12,7 @@
 
 #include "attend_bench.h"
 #include "attend_oracle.h"
+#include "gpu/op_matvec.h"
 #include "gpu/op_rope_kv.h"
 #include "gpu_support.h"
 #include "quant/quant.h"
@@ -125,6 +126,10 @@ static uint32_t subgroup_modes(const device *d, uint32_t modes[3])
 
 /* ---- attention -------------------------------------------------------------------------------- */
 
+/* Where the result goes: f32; int8 with scales; in parts to a product that merges them, by the matrix that changes
+ * nothing. */
+typedef enum { AS_FLOATS, AS_INT8, BY_PRODUCT } result_form;
+
 typedef struct {
     kv_layout kv;
     uint32_t group, window, max_positions, max_tokens; // what the kernel is made for
@@ -132,6 +137,7 @@ typedef struct {
     uint32_t subgroup;
     bool rolled;         // loops stay loops
     attend_shape shape;  // threads 0: the usual one
+    result_form form;
 } attention;
 
 static const char *describe(const attention *a, char text[200])
@@ -156,7 +162,47 @@ static attend_op op_of(const attention *a)
                        .shape = a->shape.threads ? &a->shape : NULL};
 }
 
-/* Every value of out against the reference; rows beyond n_tokens must not have been written. */
+static const uint8_t untouched = 0x5A;
+
+/* A head as int8 against what it should be: a scale is as good as its largest value, a value as good as that and half
+ * a step. */
+static void compare_rounded(const attention *a, const uint8_t *out, size_t at, const double *want, const double *bound)
+{
+    char text[200];
+    const size_t d_q = (size_t)a->group * a->kv.n_kv_heads * a->kv.d_head;
+    const gpu_rounded parts = gpu_rounded_in((gpu_slice){0}, d_q, a->max_tokens);
+    for (uint32_t b = 0; b < a->kv.d_head; b += 16) {
+        double most = 0, off = 0;
+        float scale;
+        memcpy(&scale, out + parts.d.offset + (at + b) / 16 * sizeof scale, sizeof scale);
+        for (uint32_t i = b; i < b + 16; i++) {
+            most = fmax(most, fabs(want[i]));
+            off = fmax(off, bound[i]);
+        }
+        CHECK_MSG(fabs(127 * (double)scale - most) <= off + most * 0x1p-20, "%s: scale %g at %zu, not %g", describe(a, text),
+                  (double)scale, at + b, most / 127);
+        for (uint32_t i = b; i < b + 16; i++) {
+            const double got = (double)scale * (int8_t)out[at + i];
+            CHECK_MSG(fabs(got - want[i]) <= bound[i] + (double)scale * (0.5 + 127 * 0x1p-20), "%s: %g at %zu, not %g +- %g",
+                      describe(a, text), got, at + i, want[i], bound[i] + (double)scale / 2);
+        }
+    }
+}
+
+/* Nothing is written of tokens beyond the pass's. */
+static void check_beyond(const attention *a, const attend_op *op, const uint8_t *out)
+{
+    char text[200];
+    const size_t d_q = (size_t)op->n_heads * a->kv.d_head;
+    const gpu_rounded parts = gpu_rounded_in((gpu_slice){0}, d_q, a->max_tokens);
+    for (size_t i = a->n_tokens * d_q; a->form == AS_INT8 && i < a->max_tokens * d_q; i++)
+        CHECK_MSG(out[i] == untouched && out[parts.d.offset + i / 16 * 4] == untouched, "%s: written beyond the last token",
+                  describe(a, text));
+    for (size_t i = a->n_tokens * d_q; a->form != AS_INT8 && i < a->max_tokens * d_q; i++)
+        CHECK_MSG(((const float *)(const void *)out)[i] == sentinel, "%s: written beyond the last token", describe(a, text));
+}
+
+/* Every value of out against the reference. */
 static void compare(const attention *a, const attend_op *op, const oracle_cache *cache, const float *q,
                     const float *out, uint32_t rescales)
 {
@@ -169,13 +215,14 @@ static void compare(const attention *a, const attend_op *op, const oracle_cache 
             const uint32_t first = a->window && last + 1 > a->window ? last + 1 - a->window : 0;
             const size_t at = ((size_t)t * op->n_heads + h) * d;
             oracle_attend(cache, h / a->group, q + at, first, last, op->scale, rescales, want, want + d, scratch);
-            for (uint32_t i = 0; i < d; i++)
+            if (a->form == AS_INT8)
+                compare_rounded(a, (const uint8_t *)out, at, want, want + d);
+            for (uint32_t i = 0; a->form != AS_INT8 && i < d; i++)
                 CHECK_MSG(fabs((double)out[at + i] - want[i]) <= want[d + i],
                           "%s: token %u head %u value %u: %g, not %g +- %g", describe(a, text), (unsigned)t,
                           (unsigned)h, (unsigned)i, (double)out[at + i], want[i], want[d + i]);
         }
-    for (size_t i = (size_t)a->n_tokens * op->n_heads * d; i < (size_t)op->n_tokens * op->n_heads * d; i++)
-        CHECK_MSG(out[i] == sentinel, "%s: %g written beyond the last token", describe(a, text), (double)out[i]);
+    check_beyond(a, op, (const uint8_t *)out);
     free(want);
     free(scratch);
 }
@@ -185,34 +232,70 @@ static void set_modes(device *d, const attention *a)
     d->r.modes = (gpu_modes){.subgroup = a->subgroup, .rolled = a->rolled};
 }
 
+/* The dispatches of a case as a section. */
+static uint32_t record_attention(device *d, const attention *a, attend_op *op, const gpu_matrix *same)
+{
+    const uint64_t d_q = (uint64_t)op->n_heads * a->kv.d_head;
+    const matvec_shape shape = {64, 4, 1, 1};
+    const uint32_t section = recorder_section(&d->r);
+    if (a->form == AS_INT8)
+        op->rounded = gpu_rounded_in(op->out, d_q, op->n_tokens);
+    op->leave_partials = a->form == BY_PRODUCT;
+    op_attend(&d->r, op);
+    if (a->form == BY_PRODUCT) {
+        const matvec_op product = {.label = "product", .w = same, .merge = op, .epilogue = MATVEC_STORE, .out = op->out,
+                                   .state = op->state, .shape = &shape};
+        op_matvec(&d->r, &product);
+    }
+    recorder_section_end(&d->r);
+    return section;
+}
+
+/* The matrix of n rows that changes nothing, in f32: its product is exact. */
+static void open_same(device *d, gpu_matrix *out, uint32_t n)
+{
+    float *ones = must((size_t)n * n * sizeof *ones);
+    for (uint32_t i = 0; i < n; i++)
+        ones[(size_t)i * n + i] = 1;
+    const graph_tensor tensor = {"same", ones, QUANT_F32, n, n, true};
+    const matrix_source source = {.tensors = {&tensor}, .n_tensors = 1};
+    ingle_error e;
+    CHECK_MSG(matrix_open(out, &d->r, &source, &d->allocator, &e) == INGLE_OK, "%s", e.text);
+    free(ones);
+}
+
 static void check_attention(device *d, const attention *a, uint64_t *random)
 {
     char text[200];
     attend_op op = op_of(a);
+    gpu_matrix same = {0};
     const size_t n = (size_t)op.n_tokens * op.n_heads * a->kv.d_head;
     const uint32_t state[4] = {a->position, a->n_tokens, 0, 0};
-    float *q = random_floats(n, pick(random, 2) ? 1 : 8, random), *out = must(n * sizeof *out);
+    const size_t bytes = a->form == AS_INT8 ? (size_t)gpu_rounded_bytes(n / op.n_tokens, op.n_tokens) : n * sizeof(float);
+    float *q = random_floats(n, pick(random, 2) ? 1 : 8, random), *out = must(bytes);
     oracle_cache cache;
     oracle_cache_open(&cache, &a->kv, a->position + a->n_tokens, random);
-    for (size_t i = 0; i < n; i++)
+    memset(out, untouched, bytes);
+    for (size_t i = 0; a->form != AS_INT8 && i < n; i++)
         out[i] = sentinel;
+    if (a->form == BY_PRODUCT)
+        open_same(d, &same, (uint32_t)n);
     set_modes(d, a);
     op.state = filled(d, state, sizeof state);
     op.q = filled(d, q, n * sizeof *q);
-    op.out = filled(d, out, n * sizeof *out);
+    op.out = filled(d, out, bytes);
     op.k_cache = filled(d, cache.k_bytes, kv_k_bytes(&a->kv));
     op.v_cache = filled(d, cache.v_bytes, kv_v_bytes(&a->kv));
     if (attend_partial_bytes(&d->r, &op))
         op.partials = room(d, attend_partial_bytes(&d->r, &op));
-    const uint32_t section = recorder_section(&d->r);
-    op_attend(&d->r, &op);
-    recorder_section_end(&d->r);
-    const gpu_slice from = gpu_part(op.out, 0, n * sizeof *out);
+    const uint32_t section = record_attention(d, a, &op, &same);
+    const gpu_slice from = gpu_part(op.out, 0, bytes);
     if (run_and_read(d, section, &from, (void *[]){out}, 1, describe(a, text)))
         compare(a, &op, &cache, q, out, 2 + (a->position + a->n_tokens) / 64);
     oracle_cache_close(&cache);
     free(q);
     free(out);
+    matrix_close(&same, &d->r);
     drop_buffers(d);
 }
 
@@ -296,6 +379,46 @@ static void other_shapes(void)
             check_single_tokens(&d, &a, &random);
         }
     }
+    close_device(&d);
+}
+
+/* Results as int8 and in parts: of one split and of several, heads of all kinds, several at a time; with more heads than
+ * workgroup memory has room for at once. */
+static void for_the_next_product(void)
+{
+    static const struct {
+        attend_shape shape;
+        uint32_t d_head, n_kv_heads, group, positions, tokens, window;
+    } cases[] = {
+        {{0, 0, 0}, 64, 1, 3, 64, 1, 0},          {{0, 0, 0}, 16, 2, 4, 32, ATTEND_FEW, 0},
+        {{128, 64, 1}, 48, 2, 3, 300, 1, 0},      {{128, 64, 2}, 80, 2, 2, 64, 3, 40},
+        {{128, 64, 8}, 256, 1, 8, 64, 1, 0},      {{64, 32, 2}, 96, 1, 2, 200, ATTEND_FEW, 70},
+        {{64, 32, 1}, 32, 1, 5, 500, 1, 0},       {{128, 128, 1}, 112, 2, 1, 128, 2, 0},
+    };
+    device d;
+    uint64_t random = 5;
+    uint32_t modes[3], n_split = 0, n_product = 0;
+    if (!open_device(&d, __func__))
+        return;
+    const uint32_t n_modes = subgroup_modes(&d, modes);
+    for (uint32_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        attention a = {.kv = {QUANT_F16, QUANT_F16, cases[i].positions + 9, cases[i].n_kv_heads, cases[i].d_head},
+                       .group = cases[i].group, .window = cases[i].window, .max_positions = cases[i].positions,
+                       .max_tokens = cases[i].tokens, .n_tokens = 1 + cases[i].tokens / 2, .subgroup = modes[i % n_modes],
+                       .rolled = true, .shape = cases[i].shape, .form = AS_INT8};
+        const attend_op op = op_of(&a);
+        set_modes(&d, &a);
+        const bool split = attend_splits(&d.r, &op) > 1;
+        const uint32_t last = a.max_positions - a.n_tokens, positions[] = {0, 33, last / 2, last};
+        check_positions(&d, &a, positions, 4, &random);
+        n_split += split;
+        if (split && a.max_tokens == 1) {
+            a.form = BY_PRODUCT;
+            check_positions(&d, &a, positions, 4, &random);
+            n_product++;
+        }
+    }
+    CHECK(n_split >= 3 && n_product >= 2);
     close_device(&d);
 }
 
@@ -675,7 +798,7 @@ static void shapes_fit(void)
 int run_tests(int argc, char **argv);
 
 #define main run_tests
-TESTS(T(layouts) T(shapes_fit) T(pairs) T(norm_rotation_and_cache) T(single_tokens) T(other_shapes)
+TESTS(T(layouts) T(shapes_fit) T(pairs) T(norm_rotation_and_cache) T(single_tokens) T(other_shapes) T(for_the_next_product)
       T(many_tokens))
 #undef main
 

@@ -325,10 +325,11 @@ static char *write_file(gguf_writer *w, const tensors *all, size_t first, size_t
     ingle_error err;
     if (gguf_write_header(w, &header, &err) != INGLE_OK)
         stop(err.text);
-    *n = header.n + (size_t)w->data_bytes;
+    const bool has_data = !all->shape->no_data;
+    *n = header.n + (has_data ? (size_t)w->data_bytes : 0);
     char *file = must(calloc(*n, 1)), *at = file + header.n;
     memcpy(file, header.bytes, header.n);
-    for (size_t i = first; i < end; i++) {
+    for (size_t i = first; has_data && i < end; i++) {
         const size_t bytes = tensor_bytes(&all->list[i]);
         // Through a block of its own: vectors are filled as floats, and `at` may lie anywhere.
         void *values = must(malloc(bytes));

@@ -31,6 +31,7 @@ typedef struct {
     uint32_t window;             // attention.sliding_window
     float eps;                   // 0 = 1e-5, not stated
     bool no_tokenizer, no_tensors;
+    bool no_data;                // the file ends before the tensors' bytes
     bool no_space_prefix;        // tokenizer.ggml.add_space_prefix is false
     uint32_t n_tokens;           // entries of the vocabulary; 0 = n_vocab
     const char *chat_template;

@@ -1,6 +1,8 @@
 // Measures the package on this browser's GPU and posts what it finds to the server that served it.
-// The job comes in the address: { model, prompt, generate, depths, context, kernels, repetitions }.
+// The job comes in the address: { model, prompt, generate, depths, context, kernels, repetitions, memory: bytes to measure
+// reading over }. share: of that speed, that weights are read with.
 import { load } from '/ingle/index.js'
+import { readBandwidth } from './bandwidth.mjs'
 
 const job = JSON.parse(new URL(location.href).searchParams.get('job'))
 const post = row => fetch('/result', { method: 'POST', body: JSON.stringify(row) })
@@ -28,12 +30,15 @@ async function warmUp(model) {
 }
 
 try {
+  const bandwidth = await readBandwidth(job.memory)
+  await post({ what: 'bandwidth', bytesPerSecond: bandwidth })
   const model = await firstTokens()
   await warmUp(model)
   for (const depth of job.depths ?? [128]) {
     await post({ what: 'mark' })
     const rows = await model.bench({ prompt: [1], generate: [job.generate ?? 128], depth, repetitions: job.repetitions ?? 5 })
-    await post({ what: 'decode', depth, ...rows.find(r => r.test.startsWith('tg')) })
+    const row = rows.find(r => r.test.startsWith('tg'))
+    await post({ what: 'decode', depth, ...row, share: row.gbps * 1e9 / bandwidth })
   }
   for (const n of job.prompt ?? [128, 512, 2048]) {
     await warmUp(model)

@@ -1,5 +1,5 @@
 // What a tape makes on the GPU: buffers, kernels, groups. WebGPU gives every object at once and says later
-// what was wrong with it: `fail` hears of that, the cause before what follows from it.
+// what was wrong with it: `fail` hears of that, the cause before what follows from it; of kernels `failKernel`.
 import type { ErrorCode } from './error_codes.ts'
 import { IngleError } from './errors.ts'
 
@@ -36,19 +36,23 @@ export interface Most {
   binding: number
 }
 
+type Fail = (code: ErrorCode, text: string) => void
+
 export class ObjectMaker {
   readonly #device: GPUDevice
   readonly #most: Most
-  readonly #fail: (code: ErrorCode, text: string) => void
+  readonly #fail: Fail
+  readonly #failKernel: Fail
   readonly #layouts = new Map<string, GPUBindGroupLayout>()
   /** Resolve when all objects so far are judged, all kernels compiled. */
   #judged: Promise<unknown> = Promise.resolve()
   #compiled: Promise<unknown> = Promise.resolve()
 
-  constructor(device: GPUDevice, most: Most, fail: (code: ErrorCode, text: string) => void) {
+  constructor(device: GPUDevice, most: Most, fail: Fail, failKernel: Fail) {
     this.#device = device
     this.#most = most
     this.#fail = fail
+    this.#failKernel = failKernel
     device.onuncapturederror = ({ error }) => void this.#judged.then(() =>
       fail(error.constructor.name === 'GPUOutOfMemoryError' ? 'ERR_MEMORY' : 'ERR_DEVICE', error.message))
   }
@@ -60,12 +64,12 @@ export class ObjectMaker {
   }
 
   /** Does something, and hears of what the device has to say against it: the first of it alone. */
-  judge<T>(filter: GPUErrorFilter, code: ErrorCode, what: string, act: () => T): T {
+  judge<T>(filter: GPUErrorFilter, code: ErrorCode, what: string, act: () => T, fail = this.#fail): T {
     this.#device.pushErrorScope(filter)
     try {
       return act()
     } finally {
-      const told = this.#device.popErrorScope().then(error => error && this.#fail(code, what + error.message), () => {})
+      const told = this.#device.popErrorScope().then(error => error && fail(code, what + error.message), () => {})
       this.#judged = Promise.all([this.#judged, told])
     }
   }
@@ -81,11 +85,11 @@ export class ObjectMaker {
   kernel(code: string, n: number, writes: number, label: string): Kernel {
     const device = this.#device
     const kernel: Kernel = { label, layout: this.#layout(n, writes) }
-    const module = this.judge('validation', 'ERR_DEVICE', `${label}: `, () => device.createShaderModule({ label, code }))
+    const module = this.judge('validation', 'ERR_DEVICE', `${label}: `, () => device.createShaderModule({ label, code }), this.#failKernel)
     const layout = device.createPipelineLayout({ label, bindGroupLayouts: [kernel.layout] })
     const made = device.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: 'main' } }).then(pipeline => {
       kernel.pipeline = pipeline
-    }, error => this.#judged.then(() => this.#fail('ERR_DEVICE', `${label}: ${String(error)}`)))
+    }, error => this.#judged.then(() => this.#failKernel('ERR_DEVICE', `${label}: ${String(error)}`)))
     this.#compiled = Promise.all([this.#compiled, made])
     return kernel
   }

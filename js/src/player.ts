@@ -39,6 +39,13 @@ interface Answer {
   to: number
   /** Missing while there is none; null = there will be none. */
   bytes?: Uint8Array | null
+  /** READY's. */
+  ready?: boolean
+}
+
+interface Fault {
+  code: ErrorCode
+  text: string
 }
 
 export class Player {
@@ -60,7 +67,9 @@ export class Player {
   #kernel: Kernel | undefined
   #piece: Uint8Array<ArrayBuffer> | undefined
   readonly #answers = new Map<number, Answer>()
-  #fault: { code: ErrorCode, text: string } | undefined
+  #fault: Fault | undefined
+  /** The first kernel that did not compile: told by the next READY, since the core goes on without it. */
+  #badKernel: Fault | undefined
   #lost = false
   #waiting: (() => void)[] = []
   /** What the last failure was about. */
@@ -69,7 +78,9 @@ export class Player {
   constructor(device: GPUDevice, memory: WebAssembly.Memory, most: Most) {
     this.#device = device
     this.#memory = memory
-    this.#maker = new ObjectMaker(device, most, (code, text) => this.#fail(code, text))
+    this.#maker = new ObjectMaker(device, most, (code, text) => this.#fail(code, text), (code, text) => {
+      this.#badKernel ??= { code, text }
+    })
     this.#readback = new Readback(device)
     void device.lost.then(({ message }) => {
       this.#lost = true
@@ -109,6 +120,10 @@ export class Player {
       return WAIT
     else if (answer.bytes === null)
       this.#fail('ERR_DEVICE', 'the GPU does not give back what was to be read')
+    else if (answer.ready && this.#badKernel) {
+      this.#fault ??= this.#badKernel
+      this.#badKernel = undefined
+    }
     this.#answers.delete(ticket)
     const at = answer?.to || to
     if (!this.#fault && at)
@@ -288,7 +303,7 @@ export class Player {
   }
 
   #ready(ticket: number): void {
-    const answer = this.#asked(ticket, 0)
+    const answer = this.#asked(ticket, 0, true)
     void this.#maker.ready().then(() => answer(new Uint8Array(0)))
   }
 
@@ -312,10 +327,10 @@ export class Player {
 
   /** A ticket's answer. The core's memory gets the bytes when the core asks, so that a ticket that nobody waits for
    * any more writes nowhere. */
-  #asked(ticket: number, to: number): (bytes: Uint8Array | null) => void {
+  #asked(ticket: number, to: number, ready = false): (bytes: Uint8Array | null) => void {
     if (this.#answers.has(ticket))
       throw new RangeError(`ticket ${ticket} is not answered yet`)
-    const answer: Answer = { to }
+    const answer: Answer = { to, ready }
     this.#answers.set(ticket, answer)
     return bytes => {
       answer.bytes = bytes

@@ -1,16 +1,18 @@
 // The acceptance checks of ../shared through the package: the recorded greedy tokens of stories260K and
 // of SmolLM2, on each build, in Node or in headless Chromium.
 //
-//     node js/test/accept.mjs [--hosts node,chromium] [--builds simd,relaxed+threads,...] [--quick]
+//     node js/test/accept.mjs [--hosts node,chromium] [--builds simd,relaxed+threads,...] [--quick] [--cases gravity,...]
 //
 // SmolLM2 is judged token by token along the recorded text, as the native engine is: 97 % of the
-// recorded tokens must be chosen, none missed where the choice was clear. --quick keeps it to the
-// first cases. What is missing is skipped aloud; the last line is the total.
+// recorded tokens must be chosen, none missed where the choice was clear. --quick keeps it to some
+// cases, --cases to those named. Build gpu, which has to be asked for, runs on the GPU: Dawn's in Node, in
+// Chromium the one that computes on the CPU. What is missing is skipped aloud; the last line is the total.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { openBrowser, whyNoBrowser } from '../../tests/chromium.mjs'
+import { openDawn } from '../../tests/dawn.mjs'
 import { serve } from '../../tools/serve.mjs'
 import { SMOLLM, source, STORIES, TOP } from './support.mjs'
 
@@ -56,13 +58,13 @@ async function follow({ entry, model, options, cases }) {
   }
   const { device } = m
   await m.dispose()
-  return { rows, build: device.build }
+  return { rows, build: device.build, backend: device.features[0] }
 }
 
-function smolCases(quick) {
+function smolCases(names) {
   const { greedy } = JSON.parse(readFileSync(join(GOLDEN, 'smollm2-q4_1.json'), 'utf8'))
   const value = (argv, name) => argv.includes(name) ? argv[argv.indexOf(name) + 1] : undefined
-  return greedy.filter(c => !quick || QUICK.includes(c.name)).map(({ name, argv, prompt_ids, ids, gaps }) => {
+  return greedy.filter(c => !names || names.includes(c.name)).map(({ name, argv, prompt_ids, ids, gaps }) => {
     const text = value(argv, '-p')
     const system = value(argv, '-sys')
     const messages = argv.includes('--raw') ? undefined
@@ -102,38 +104,48 @@ function judgeSmol(where, cases, rows, ms) {
     `${cases.length - prompts.length}/${cases.length} prompts (${(ms / 1000).toFixed(0)} s)`)
 }
 
-async function checkBuild(where, build, quick, run) {
-  const options = { build, threads: 2, contextSize: 512 }
+async function checkBuild(where, build, names, run) {
+  const options = build === 'gpu' ? { backend: 'gpu', contextSize: 512 } : { build, threads: 2, contextSize: 512 }
   const stories = JSON.parse(readFileSync(join(GOLDEN, 'stories260K.json'), 'utf8'))
   const told = await run({ model: STORIES, options, cases: [{ text: '', ids: stories.text_ids }] })
+  if (build === 'gpu')
+    where = `${where} (${told.backend})`
   judgeStories(where, told.rows)
   if (!SMOLLM)
     return skip(`SmolLM2, ${where}: it was not fetched (tools/get_model.py)`)
-  const cases = smolCases(quick)
+  const cases = smolCases(names)
   const start = performance.now()
   const answered = await run({ model: SMOLLM, options, cases })
   judgeSmol(where, cases, answered.rows, performance.now() - start)
 }
 
-async function inNode(builds, quick) {
+async function whyNotInNode(build) {
+  if (build === 'gpu')
+    return openDawn().then(() => '', error => String(error.message).split('\n')[0])
   const { relaxed } = (await source('wasm.ts')).features({ isolated: true })
-  for (const build of builds)
-    if (build.includes('relaxed') && !relaxed)
-      skip(`${build}, Node: it has no relaxed SIMD`)
-    else
-      await checkBuild(`${build}, Node`, build, quick, args => follow({ ...args, entry: 'ingle' }))
+  return build.includes('relaxed') && !relaxed ? 'it has no relaxed SIMD' : ''
 }
 
-async function inChromium(builds, quick) {
+async function inNode(builds, names) {
+  for (const build of builds) {
+    const why = await whyNotInNode(build)
+    if (why)
+      skip(`${build}, Node: ${why}`)
+    else
+      await checkBuild(`${build}, Node`, build, names, args => follow({ ...args, entry: 'ingle' }))
+  }
+}
+
+async function inChromium(builds, names) {
   if (whyNoBrowser())
     return skip(`Chromium: ${whyNoBrowser()}`)
   const { server, address } = await serve({ files: [STORIES, ...SMOLLM ? [SMOLLM] : []] })
-  const browser = await openBrowser()
+  const browser = await openBrowser(builds.includes('gpu') ? ['--enable-unsafe-webgpu'] : [])
   try {
     for (const build of builds) {
       const page = await browser.newPage()
       await page.goto(address)
-      await checkBuild(`${build}, Chromium`, build, quick, args => page.evaluate(follow, {
+      await checkBuild(`${build}, Chromium`, build, names, args => page.evaluate(follow, {
         ...args, entry: '/ingle/index.js', model: `/models/${args.model.split('/').at(-1)}`,
       }))
       await page.close()
@@ -147,17 +159,19 @@ async function inChromium(builds, quick) {
 
 const { values } = parseArgs({ options: {
   hosts: { type: 'string', default: 'node,chromium' }, builds: { type: 'string', default: BUILDS.join() }, quick: { type: 'boolean', default: false },
+  cases: { type: 'string' },
 } })
 const builds = values.builds.split(',')
-if (builds.some(b => !BUILDS.includes(b)))
-  throw new Error(`builds: some of ${BUILDS.join()} are expected`)
+const names = values.cases?.split(',') ?? (values.quick ? QUICK : undefined)
+if (builds.some(b => b !== 'gpu' && !BUILDS.includes(b)))
+  throw new Error(`builds: some of ${BUILDS.join()},gpu are expected`)
 if (!existsSync(GOLDEN)) {
   skip('the recorded answers of ../shared are not here')
 } else {
   if (values.hosts.includes('node'))
-    await inNode(builds, values.quick)
+    await inNode(builds, names)
   if (values.hosts.includes('chromium'))
-    await inChromium(builds, values.quick)
+    await inChromium(builds, names)
 }
 console.log(`${fileURLToPath(import.meta.url).slice(TOP.length)}: ${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
-process.exitCode = total.failed || !(total.passed + total.skipped) ? 1 : 0
+process.exit(total.failed || !(total.passed + total.skipped) ? 1 : 0) // Dawn would keep Node alive

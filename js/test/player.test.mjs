@@ -204,6 +204,21 @@ test('wrong code is told with its name, once; the rest works', { skip }, async (
   assert.equal(core.u32(DATA)[0], 2)
 })
 
+test('a kernel that does not compile is told by READY alone: the core goes on without it', { skip }, async () => {
+  const core = await Core.open()
+  await core.prepare()
+  assert.equal(core.play([PIPELINE, 1, core.text('nonsense'), 0, 0, core.text('worse')], [PIPELINE, 2, core.text('more'), 0, 0, core.text('worst')]), OK)
+  for (let i = 0; i < 20; i++) { // while it is found out
+    await new Promise(resolve => setTimeout(resolve, 10))
+    assert.equal(core.play(DISPATCH, 0, 0, 1, 1, 1, SUBMIT), OK, core.failure())
+  }
+  assert.equal(core.play([READY, 1]), OK)
+  assert.equal(await core.wait(1), ERR_DEVICE)
+  assert.match(core.failure(), /^worse: /)
+  assert.equal(core.play([READY, 1]), OK)
+  assert.equal(await core.wait(1), OK, core.failure())
+})
+
 test('what the device refuses is told by READY at the latest', { skip }, async () => {
   const core = await Core.open()
   await core.prepare()

@@ -52,6 +52,10 @@ function counter({ failAt = Infinity } = {}) {
       pushErrorScope() {}, popErrorScope: async () => null, createBuffer: buffer, createShaderModule: made,
       createBindGroupLayout: made, createPipelineLayout: made, createBindGroup: made, createQuerySet: made,
       createComputePipelineAsync: async () => ({}),
+      createCommandEncoder: () => ({
+        beginComputePass: () => ({ setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} }),
+        copyBufferToBuffer() {}, finish: made,
+      }),
     }
   }
   const info = { description: 'a counter', isFallbackAdapter: false }
@@ -127,11 +131,13 @@ async function answerOf(gpu, request, chunks = []) {
 
 const path = { source: { kind: 'path', path: STORIES } }
 
-test('a GPU that takes the model is used', async () => {
+test('a GPU that computes wrongly: it fails its self-test, and the weights are read again for the CPU', async () => {
   const { gpu, counts } = counter()
-  const { done, opened } = await answerOf(gpu, path)
-  assert.equal(done?.device.backend, 'gpu')
-  assert.deepEqual([opened, counts.devices], [1, 1])
+  const { done, error, opened } = await answerOf(gpu, path)
+  assert.equal(error, undefined)
+  assert.equal(done.device.backend, 'cpu')
+  assert.match(done.device.why, /self-test/)
+  assert.deepEqual([opened, counts.devices], [2, 1])
 })
 
 test('a GPU that fails while the weights come: they are read again for the CPU', async () => {

@@ -118,7 +118,8 @@ static bool goes_on(const gpu *g, const gpu_step *st)
         return false;
     const graph_value v = attends ? st->op->u.attend.out : st->op->u.linear.out[0];
     const graph_linear *l = &next->op->u.linear;
-    return l->in == v && l->norm.kind == GRAPH_NORM_NONE && g->graph->values[v].last == next->op - g->graph->ops;
+    return l->in == v && l->epilogue == GRAPH_ADD && l->norm.kind == GRAPH_NORM_NONE &&
+           g->graph->values[v].last == next->op - g->graph->ops;
 }
 
 static void fuse_with_next(const gpu *g, gpu_step *st)
@@ -128,12 +129,13 @@ static void fuse_with_next(const gpu *g, gpu_step *st)
         return;
     const gpu_matrix *w = st[1].w[0];
     const graph_sizes *s = &g->graph->sizes;
+    const bool takes = w->cols % 32 == 0 && matvec_takes_rounded(g->r, w); // whole blocks
     if (st->kind == GPU_ATTEND) {
-        st->rounds = s->d_head % 16 == 0 && w->cols % 32 == 0 && matvec_takes_rounded(g->r, w);
+        st->rounds = s->d_head % 16 == 0 && takes;
         st->merges = matvec_takes_merge(g->r, w);
     } else {
         const graph_epilogue e = st->op->u.linear.epilogue;
-        st->rounds = (e == GRAPH_GATE_SILU || e == GRAPH_GATE_GELU) && matvec_takes_rounded(g->r, w) &&
+        st->rounds = (e == GRAPH_GATE_SILU || e == GRAPH_GATE_GELU) && takes &&
                      matvec_gives_rounded(g->r, st->w[0], e == GRAPH_GATE_SILU ? MATVEC_GATE_SILU : MATVEC_GATE_GELU);
     }
 }
