@@ -95,15 +95,3 @@ ingle_status gpu_take(gpu *g, int32_t *id, ingle_error *err)
     *id = -1;
     return refuse(err);
 }
-
-const char *gpu_notes(const gpu *g)
-{
-    (void)g;
-    return "";
-}
-
-ingle_status gpu_ready(gpu *g, ingle_error *err)
-{
-    (void)g;
-    return refuse(err);
-}
