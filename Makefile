@@ -18,7 +18,7 @@ SAY      = @$(if $(V),true,echo)
 # The parts of GPU kernels as C strings.
 WGSL    := $(wildcard src/gpu/wgsl/*.wgsl src/gpu/wgsl/*/*.wgsl)
 GEN_SRC := build/gen/wgsl_text.c
-LIB_SRC := $(filter-out src/host/host_wasm.c src/token/normalise_wasm.c src/gpu/player_wasm.c src/cpu/absent_cpu.c src/gpu/absent_gpu.c \
+LIB_SRC := $(filter-out src/host/host_wasm.c src/token/unicode_wasm.c src/gpu/player_wasm.c src/cpu/absent_cpu.c src/gpu/absent_gpu.c \
              src/session/absent_gpu_session.c src/wasm/%.c,\
              $(wildcard src/*/*.c)) $(GEN_SRC)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
@@ -195,7 +195,7 @@ WASM_OPT     ?= -Oz
 WASM_HOT_OPT ?= -O2
 WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float)
 WASM_SRC     := $(filter-out src/host/host_posix.c src/token/normalise.c src/gpu/player_native.c src/gpu/dawn.c,$(LIB_SRC)) \
-                src/host/host_wasm.c src/token/normalise_wasm.c $(wildcard src/gpu/player_wasm.c src/wasm/*.c)
+                src/host/host_wasm.c src/token/unicode_wasm.c $(wildcard src/gpu/player_wasm.c src/wasm/*.c)
 # A build has one backend; the other one's calls are refused.
 wasm_src      = $(if $(filter gpu,$(1)),$(filter-out src/cpu/% $(GEN_SRC),$(WASM_SRC)) build/gen/wgsl_short.c src/cpu/absent_cpu.c,\
                 $(filter-out src/gpu/% src/session/session_gpu.c src/session/revive.c $(GEN_SRC),$(WASM_SRC)) \

@@ -89,11 +89,12 @@ function importsOf(post, control) {
             Atomics.wait(control, 0, 0)
         return control[1]
     }
+    const none = () => { throw new Error('no program here asks about text') }
     const names = ['open', 'play', 'wait', 'failure', 'close']
     return {
         gpu: Object.fromEntries(names.map(name => [name, ask(name)])),
         gpu_test: { options: (...options) => post({ options }), lose: () => post({ lose: true }) },
-        host: { now: () => performance.now(), remainder: (x, y) => x % y, normalise: () => { throw new Error('no program here normalises text') } },
+        host: { now: () => performance.now(), remainder: (x, y) => x % y, lower: none, normalise: none },
         math: Math,
     }
 }

@@ -10,12 +10,14 @@ char *own_strchr(const char *text, int wanted);
 size_t own_strcspn(const char *text, const char *set);
 char *own_strpbrk(const char *text, const char *set);
 char *own_strstr(const char *text, const char *part);
+int own_atoi(const char *text);
 #define strlen own_strlen
 #define memchr own_memchr
 #define strchr own_strchr
 #define strcspn own_strcspn
 #define strpbrk own_strpbrk
 #define strstr own_strstr
+#define atoi own_atoi
 #include "../src/wasm/string.c"
 #undef strlen
 #undef memchr
@@ -23,6 +25,7 @@ char *own_strstr(const char *text, const char *part);
 #undef strcspn
 #undef strpbrk
 #undef strstr
+#undef atoi
 
 enum { LONGEST = 6, LETTERS = 3 };
 
@@ -60,4 +63,14 @@ static void as_the_c_library(void)
     CHECK(n_texts == 1093); // 3^0 + .. + 3^6
 }
 
-TESTS(T(as_the_c_library))
+static void reads_numbers(void)
+{
+    for (int n = -1000; n <= 1000; n++) {
+        char text[16];
+        snprintf(text, sizeof text, n % 2 ? "%d" : "%+04dx", n);
+        CHECK(own_atoi(text) == n);
+    }
+    CHECK(own_atoi("") == 0 && own_atoi("-") == 0 && own_atoi("2147483647") == 2147483647);
+}
+
+TESTS(T(as_the_c_library) T(reads_numbers))

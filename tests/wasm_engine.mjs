@@ -18,6 +18,7 @@ function imports(memory, logs) {
                 new Int32Array(memory.buffer, at, 6).set([d.getFullYear(), d.getMonth() + 1, d.getDate(),
                     d.getHours(), d.getMinutes(), d.getSeconds()])
             },
+            lower: code => String.fromCodePoint(code).toLowerCase().codePointAt(0),
             normalise: (form, at, n, to) => Buffer.from(memory.buffer).write(
                 Buffer.from(memory.buffer, at >>> 0, n).toString().normalize(form ? 'NFD' : 'NFC'), to >>> 0),
             remainder: (x, y) => x % y,

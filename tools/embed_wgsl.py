@@ -4,9 +4,9 @@
     python3 tools/embed_wgsl.py src/gpu/wgsl OUT.c [SOURCE.c ...]
 
 Comments, indentation and empty lines go. With the C sources that put kernels together the text is that
-of a page's download, two kilobytes less: no spaces that WGSL can do without, and short names for all
-that is declared in the parts and that those sources do not name. What it defines is declared in
-src/gpu/shader.h.
+of a page's download, nearly three kilobytes less: no spaces that WGSL can do without, its own short
+names of vectors, and others for all that is declared in the parts and that those sources do not name.
+What it defines is declared in src/gpu/shader.h.
 """
 from collections import Counter
 import os
@@ -19,6 +19,7 @@ SWIZZLE = r"[xyzw]{1,4}|[rgba]{1,4}"
 DECLARATIONS = (rf"\b(?:fn|let|const|struct|override|alias|var)\s+({WORD})", rf"\bvar<[^>]*>\s*({WORD})",
                 rf"[(,{{]\s*(?:@\w+(?:\([^)]*\))?\s*)*({WORD})\s*:")  # the last: parameters and members
 BINDING = rf"\bvar<storage[^>]*>\s*({WORD})"
+LOOP = rf"@for ({WORD})"
 FUNCTION = rf"\b(?:fn|struct|alias)\s+({WORD})"
 CALL = rf"({WORD})\("
 ATTRIBUTE = r"@\w+(?:\([^)]*\))?|\bvar<[^>]*>"
@@ -32,21 +33,24 @@ def shrink(text):
 
 
 def tighten(text):
-    """Without spaces and ends of lines that WGSL can do without; loops to write out stay lines of their own."""
-    pieces = re.split(r"^(@for .*|@end)\n", text, flags=re.M)
-    return "\n".join(p if p.startswith("@for ") or p == "@end" else tighten_code(p).strip("\n") for p in pieces) + "\n"
-
-
-def tighten_code(text):
-    text = re.sub(r"(?<=[(){}\[\];,:])\s+|\s+(?=[(){}\[\];,:])", "", text)
-    return re.sub(r"(?<=\w)\s+(?=[^\w\s])|(?<=[^\w\s])\s+(?=\w)", "", text)  # two signs stay apart
+    pieces = re.split(r"^(@for .*|@end)\n", text, flags=re.M)  # shader.h's loops, which are lines
+    for i, piece in enumerate(pieces):
+        if i % 2:
+            pieces[i] += "\n"
+            continue
+        piece = re.sub(r"(?<=[(){}\[\];,:])\s+|\s+(?=[(){}\[\];,:])", "", piece)
+        piece = re.sub(r"(?<=\w)\s+(?=[^\w\s])|(?<=[^\w\s])\s+(?=\w)", "", piece)  # two signs stay apart
+        pieces[i] = re.sub(r"\b(vec[234])<([fui])32>", r"\1\2", piece.rstrip()) + ("\n" if piece else "")
+    return "".join(pieces).rstrip() + "\n"
 
 
 def shorten(parts, sources):
     """The parts [name: text] with short names, the same ones in all: parts use what others declare."""
     whole = "\n".join(parts.values())
     counts = Counter(re.findall(WORD, whole))
-    named = set(re.findall(rf'"({WORD})"', sources)) | set(re.findall(BINDING, whole)) | {"main"}
+    literals = " ".join(re.findall(r'"(?:[^"\\\n]|\\.)*"', sources))
+    named = set(re.findall(rf'"({WORD})"', literals)) | set(re.findall(CALL, literals)) | {"main"}
+    named |= set(re.findall(BINDING, whole)) | set(re.findall(LOOP, whole))
     # WGSL's own words, which a variable may have for a name elsewhere.
     named |= set(re.findall(CALL, whole)) - set(re.findall(FUNCTION, whole))
     named |= set(re.findall(WORD, " ".join(re.findall(ATTRIBUTE, whole))))

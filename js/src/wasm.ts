@@ -99,6 +99,7 @@ function imports(memory: WebAssembly.Memory, log: (line: string) => void, gpu?: 
         const fields = [d.getFullYear(), d.getMonth() + 1, d.getDate(), d.getHours(), d.getMinutes(), d.getSeconds()]
         new Int32Array(memory.buffer, address >>> 0, 6).set(fields)
       },
+      lower: (code: number) => String.fromCodePoint(code).toLowerCase().codePointAt(0)!,
       normalise: (form: number, address: number, n: number, to: number) => {
         const bytes = new TextEncoder().encode(text(address, n).normalize(form ? 'NFD' : 'NFC'))
         new Uint8Array(memory.buffer).set(bytes, to >>> 0)

@@ -1,4 +1,4 @@
-// Normalisation, which the core has JavaScript do: through models whose tokenizers ask for it, beside the
+// Normalisation and lower case, which the core has JavaScript do: through models whose tokenizers ask for it, beside the
 // native engine, which has tables of its own.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -63,6 +63,10 @@ const printable = byte => (byte > 32 && byte < 127) || (byte > 160 && byte !== 1
 const bytes = Array.from({ length: 256 }, (_, b) => b)
 const letters = bytes.map(b => String.fromCharCode(printable(b) ? b : 256 + bytes.slice(0, b).filter(x => !printable(x)).length))
 const NFC = withTokenizer('nfc.gguf', { model: 'gpt2', pre: 'qwen2', tokens: tokens(letters), merges: [] })
+/** Every second letter with a lower case, those of one character: as many as there is room for. */
+const upper = Array.from({ length: 0x1ffff }, (_, c) => String.fromCodePoint(c)).filter(c => c.toLowerCase() !== c && c.normalize('NFD') === c)
+  .filter((_, i) => i % 2 === 0).slice(0, 480)
+const LOWER = withTokenizer('lower.gguf', { model: 'bert', tokens: tokens(['[UNK]', '[CLS]', '[SEP]', ...upper.map(c => `▁${c.toLowerCase()}`)]) })
 const NFD = withTokenizer('nfd.gguf', { model: 'bert', tokens: tokens(['[UNK]', '[CLS]', '[SEP]', ...['a', 'e', 'o', '각', '가'].map(c => `▁${c}`)]) })
 
 const native = (model, ...prompt) =>
@@ -79,6 +83,16 @@ for (const [name, path] of Object.entries({ NFC, NFD }))
       assert.deepEqual([...await model.tokenize(prompt, { special: false })], native(path, '-p', prompt), JSON.stringify(prompt))
     await model.dispose()
   })
+
+test('lower case: as the native engine', async () => {
+  const model = await load(LOWER)
+  const ids = [...await model.tokenize(upper.join(' '), { special: false })]
+  assert.deepEqual(ids, native(LOWER, '-p', upper.join(' ')))
+  assert.ok(upper.length > 400 && new Set(ids).size > 400)
+  const odd = 'İI ı \u{a7dc} ΑΣ Σ ǅ ẞ'
+  assert.deepEqual([...await model.tokenize(odd, { special: false })], native(LOWER, '-p', odd))
+  await model.dispose()
+})
 
 const VECTORS = join(TOP, '../shared/conformance/unicode/NormalizationTest.tsv')
 for (const [name, path] of Object.entries({ NFC, NFD }))

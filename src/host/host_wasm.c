@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "host/host_wasm.h"
@@ -290,6 +291,17 @@ double expm1(double x)
 double fmod(double x, double y)
 {
     return host_import_remainder(x, y);
+}
+
+/* A double has room for the product and the power, so that only the last step rounds. */
+float ldexpf(float x, int n)
+{
+    const int most = 400; // any float is 0 or infinite long before
+    n = n > most ? most : n < -most ? -most : n;
+    const uint64_t bits = (uint64_t)(1023 + n) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    return (float)(x * power);
 }
 
 double log(double x)

@@ -1,8 +1,33 @@
-/* Canonical normalisation (UAX #15) over the generated tables; in WebAssembly normalise_wasm.c has
- * JavaScript's. Refuses nothing: ill-formed bytes pass through. */
+/* Lower case and canonical normalisation (UAX #15) over the generated tables; in WebAssembly
+ * unicode_wasm.c has JavaScript's. Refuses nothing: ill-formed bytes pass through. */
 #include "base/error.h"
 #include "base/utf8.h"
 #include "token/unicode.h"
+
+size_t unicode_lower(uint32_t code, uint32_t *out)
+{
+    out[0] = code;
+    if (code == 0x130) { // the one unconditional mapping to two characters
+        out[0] = 'i';
+        out[1] = 0x307;
+        return 2;
+    }
+    size_t low = 0, high = unicode_count.cases;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        const unicode_case_range *r = &unicode_case_ranges[middle];
+        if (code < r->first)
+            high = middle;
+        else if (code > r->last)
+            low = middle + 1;
+        else {
+            if ((code - r->first) % r->step == 0)
+                out[0] = (uint32_t)((int32_t)code + r->difference);
+            return 1;
+        }
+    }
+    return 1;
+}
 
 /* ---- decomposition and composition --------------------------------------------------------- */
 

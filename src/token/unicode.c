@@ -46,31 +46,6 @@ bool unicode_is_space(uint32_t code)
            code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
-size_t unicode_lower(uint32_t code, uint32_t *out)
-{
-    out[0] = code;
-    if (code == 0x130) { // the one unconditional mapping to two characters
-        out[0] = 'i';
-        out[1] = 0x307;
-        return 2;
-    }
-    size_t low = 0, high = unicode_count.cases;
-    while (low < high) {
-        const size_t middle = (low + high) / 2;
-        const unicode_case_range *r = &unicode_case_ranges[middle];
-        if (code < r->first)
-            high = middle;
-        else if (code > r->last)
-            low = middle + 1;
-        else {
-            if ((code - r->first) % r->step == 0)
-                out[0] = (uint32_t)((int32_t)code + r->difference);
-            return 1;
-        }
-    }
-    return 1;
-}
-
 /* ---- a quick look at normalisation -------------------------------------------------------- */
 
 /* A character without a check flag is a starter that nothing before it can join, so work begins at

@@ -1,5 +1,5 @@
-/* Unicode 15.0.0: what the tokenizers ask about a character (unicode.c), and canonical normalisation
- * (normalise.c). Tables are generated (tools/gen_unicode.py). */
+/* Unicode 15.0.0: what the tokenizers ask about a character (unicode.c), lower case and canonical
+ * normalisation (normalise.c). Tables are generated (tools/gen_unicode.py). */
 #ifndef INGLE_TOKEN_UNICODE_H
 #define INGLE_TOKEN_UNICODE_H
 

@@ -1,7 +1,8 @@
-/* The functions of string.h that the core uses of texts, for the WebAssembly builds: byte by byte, as
- * texts here are short. The C library's, which look at words or build tables, are ten times as large.
+/* The functions of string.h that the core uses of texts, and atoi, for the WebAssembly builds: byte by
+ * byte, as texts here are short. The C library's, which look at words or build tables, are ten times as large.
  * Copying, filling and comparing stay the compiler's and the C library's. */
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 size_t strlen(const char *text)
@@ -51,4 +52,13 @@ char *strstr(const char *text, const char *part)
         if (!*text)
             return NULL;
     }
+}
+
+int atoi(const char *text) // no spaces in front; what has more digits than an int is no matter
+{
+    const int sign = *text == '-' ? -1 : 1;
+    int n = 0;
+    for (text += *text == '-' || *text == '+'; *text >= '0' && *text <= '9'; text++)
+        n = (int)((unsigned)n * 10 + (unsigned)(*text - '0'));
+    return sign * n;
 }

@@ -1,15 +1,28 @@
-/* Canonical normalisation in WebAssembly: JavaScript has it, and with it tables that would be a
- * twentieth of what a page downloads. Unicode never changes the forms of a character once it has
- * them, so both agree on every character that the tables here know; others are not shown to
- * JavaScript, which may know newer ones. Refuses nothing: ill-formed bytes pass through. */
+/* Lower case and canonical normalisation in WebAssembly: JavaScript has them, and with them tables
+ * that would be a twentieth of what a page downloads. Unicode never changes the forms of a character
+ * once it has them, so both agree on every character that the tables here know; others are not shown
+ * to JavaScript, which may know newer ones. Refuses nothing: ill-formed bytes pass through. */
 #include "base/error.h"
 #include "base/utf8.h"
 #include "token/unicode.h"
 
+#define IMPORT(name) __attribute__((import_module("host"), import_name(#name)))
+
+IMPORT(lower) uint32_t host_import_lower(uint32_t code); // the first character of its lower case
+
 /* Writes the form of text [n] to out, which has room for three times as much, the most that a form takes;
  * how many bytes. */
-__attribute__((import_module("host"), import_name("normalise"))) size_t
-host_import_normalise(unicode_form form, const char *text, size_t n, char *out);
+IMPORT(normalise) size_t host_import_normalise(unicode_form form, const char *text, size_t n, char *out);
+
+size_t unicode_lower(uint32_t code, uint32_t *out)
+{
+    if (code < 128)
+        out[0] = code >= 'A' && code <= 'Z' ? code + 32 : code;
+    else
+        out[0] = unicode_category(code) == CAT_CN ? code : host_import_lower(code);
+    out[1] = 0x307;
+    return code == 0x130 ? 2 : 1; // the one unconditional mapping to two characters
+}
 
 /* The length of the segment at p: a character that is left alone, or one known and those flagged after it. */
 static size_t segment_length(const uint8_t *p, size_t n, uint8_t flag, bool *alone)
