@@ -35,24 +35,27 @@ static uint32_t loads_a_block(const gpu_planes *p)
  * some; what is short enough is asked for at once. */
 static matvec_shape best_on_h200(uint32_t n_blocks, matvec_epilogue epilogue)
 {
-    const bool is_short = n_blocks < 48, is_long = n_blocks >= 128;
-    const matvec_shape some = {128, n_blocks > 64 && !is_long ? 32 : 16, 1, 4};
-    switch (epilogue) {
-    case MATVEC_QKV:
-        return is_short ? (matvec_shape){128, 8, 2, 4} : is_long ? (matvec_shape){256, 16, 2, 2}
-             : n_blocks < 96 ? (matvec_shape){128, 8, 2, 8} : (matvec_shape){512, 16, 2, 6};
-    case MATVEC_GATE_SILU:
-    case MATVEC_GATE_GELU:
-        return is_short ? (matvec_shape){256, 8, 2, 2} : is_long ? (matvec_shape){256, 16, 4, 1}
-             : (matvec_shape){n_blocks < 96 ? 256 : 512, 16, 2, 2};
-    case MATVEC_STORE: // heads, mostly
-        return is_short ? (matvec_shape){128, 8, 2, 4} : is_long ? (matvec_shape){256, 32, 4, 2}
-             : (matvec_shape){256, 16, 2, 2};
-    case MATVEC_ADD:
-        return is_short ? (matvec_shape){128, 8, 1, 4} : n_blocks <= 128 ? some
-             : n_blocks >= 320 ? (matvec_shape){256, 16, 1, 4} : (matvec_shape){256, 32, 1, n_blocks <= 160 ? 5 : 4};
-    }
-    return some;
+    static const struct {
+        matvec_epilogue epilogue;
+        uint32_t below; // blocks of a row
+        matvec_shape shape;
+    } best[] = {
+        {MATVEC_QKV, 48, {128, 8, 2, 4}},         {MATVEC_QKV, 96, {128, 8, 2, 8}},
+        {MATVEC_QKV, 128, {512, 16, 2, 6}},       {MATVEC_QKV, UINT32_MAX, {256, 16, 2, 2}},
+        {MATVEC_GATE_SILU, 48, {256, 8, 2, 2}},   {MATVEC_GATE_SILU, 96, {256, 16, 2, 2}},
+        {MATVEC_GATE_SILU, 128, {512, 16, 2, 2}}, {MATVEC_GATE_SILU, UINT32_MAX, {256, 16, 4, 1}},
+        {MATVEC_ADD, 48, {128, 8, 1, 4}},         {MATVEC_ADD, 65, {128, 16, 1, 4}},
+        {MATVEC_ADD, 128, {128, 32, 1, 4}},       {MATVEC_ADD, 129, {128, 16, 1, 4}},
+        {MATVEC_ADD, 161, {256, 32, 1, 5}},       {MATVEC_ADD, 320, {256, 32, 1, 4}},
+        {MATVEC_ADD, UINT32_MAX, {256, 16, 1, 4}},
+        {MATVEC_STORE, 48, {128, 8, 2, 4}}, // heads, mostly
+        {MATVEC_STORE, 128, {256, 16, 2, 2}},     {MATVEC_STORE, UINT32_MAX, {256, 32, 4, 2}},
+    };
+    const matvec_epilogue like = epilogue == MATVEC_GATE_GELU ? MATVEC_GATE_SILU : epilogue;
+    size_t i = 0;
+    while (best[i].epilogue != like || n_blocks >= best[i].below)
+        i++;
+    return best[i].shape;
 }
 
 /* A shape as device and matrix have it. */
