@@ -633,5 +633,5 @@ static void begins(void) // first of all
 
 TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(nothing_to_revive)
       T(lost_while_scoring)
-      T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken) T(broken_with_a_cpu) T(real_loss)
-      T(real_limits))
+      T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken)
+      T(broken_with_a_cpu) T(real_loss) T(real_limits))

@@ -140,16 +140,21 @@ static void fuse_with_next(const gpu *g, gpu_step *st)
     }
 }
 
+/* Whether a decoding QKV rotates and writes the cache itself. */
+static bool fuses_rotation(const gpu *g, const gpu_step *st)
+{
+    const uint32_t n_bindings = st->bias[0].bytes ? 10 : 9; // not every GPU has more than 8
+    return st->kind == GPU_QKV && st->n_w == 1 && g->shared->player.limits.max_bindings >= n_bindings &&
+           !st->head_gains.bytes && st->op->u.linear.norm.kind == GRAPH_NORM_RMS &&
+           matvec_takes_norm(g->r, st->w[0], MATVEC_QKV) && g->opt.k_format == QUANT_F16 &&
+           g->opt.v_format == QUANT_F16;
+}
+
 void gpu_fuse(gpu *g)
 {
-    for (size_t i = 0; i < g->n_steps; i++)
-        fuse_with_next(g, &g->steps[i]);
     for (size_t i = 0; i < g->n_steps; i++) {
-        gpu_step *st = &g->steps[i];
-        const uint32_t n_bindings = st->bias[0].bytes ? 10 : 9; // not every GPU has more than 8
-        st->fused = st->kind == GPU_QKV && st->n_w == 1 && g->shared->player.limits.max_bindings >= n_bindings && !st->head_gains.bytes && matvec_takes_norm(g->r, st->w[0], MATVEC_QKV) &&
-                    st->op->u.linear.norm.kind == GRAPH_NORM_RMS && g->opt.k_format == QUANT_F16 &&
-                    g->opt.v_format == QUANT_F16;
+        fuse_with_next(g, &g->steps[i]);
+        g->steps[i].fused = fuses_rotation(g, &g->steps[i]);
     }
 }
 

@@ -95,7 +95,8 @@ ingle_status op_sample_open(op_sample *op, recorder *r, uint32_t n_vocab, uint32
         op->slice *= 2;
     const uint32_t n_slices = (logits / op->slice + PICK_THREADS - 1) / PICK_THREADS * PICK_THREADS;
     const uint64_t keys = (uint64_t)n_slices * op->slice * sizeof(uint32_t);
-    const uint64_t history = op_sample_history_words(n_vocab, window) * sizeof(uint32_t), largest = keys > history ? keys : history;
+    const uint64_t history = op_sample_history_words(n_vocab, window) * sizeof(uint32_t);
+    const uint64_t largest = keys > history ? keys : history;
     const gpu_limits *l = &r->player->limits;
     if (largest > l->max_buffer || largest > l->max_binding)
         return error_set(err, INGLE_ERR_UNSUPPORTED, "sampling on the GPU: a buffer of %llu bytes", (unsigned long long)largest);

@@ -11,7 +11,8 @@
 // attend_subgroup or attend_shared, attend_out or attend_out_int8 (one split) or attend_partial.
 // Constants: T, CHUNK: powers of two; G: divides N_HEADS / N_KV_HEADS; TOGETHER: V_ROWS that add_rows adds up;
 // ROUND: heads whose sums go through workgroup memory at a time; SCALE: scores' scale, times log2(e);
-// SLOTS, DEEP, PARTS, SHARE, Q_QUADS, Q_TURNS, V_ROWS, V_TURNS, SUMS: what follows from these (op_attend.c); SPLITS, WINDOW, N_HEADS, N_KV_HEADS, D_HEAD, N_CTX.
+// SLOTS, DEEP, PARTS, SHARE, Q_QUADS, Q_TURNS, V_ROWS, V_TURNS, SUMS, ROUNDS: what follows from these (op_attend.c);
+// SPLITS, WINDOW, N_HEADS, N_KV_HEADS, D_HEAD, N_CTX.
 // Grid: SPLITS, N_HEADS / G, tokens.
 @group(0) @binding(auto) var<storage, read> q: array<vec4<f32>>; // [token][N_HEADS][D_HEAD], in pair order
 
