@@ -450,7 +450,7 @@ typedef struct {
     kv_layout kv;
     uint32_t group, position, n_tokens, spare, n_rot;
     graph_rope_kind kind;
-    bool norm_q, norm_k, joined; // joined: q, k and v of a token side by side
+    bool norm_q, norm_k;
 } rotation;
 
 static const char *describe_rotation(const rotation *a, char text[200])
@@ -595,27 +595,18 @@ static void free_rotation(rotation_run *x)
     oracle_cache_close(&x->cache);
 }
 
-/* q, k and v in buffers of their own, or a token's side by side in one. */
+/* A token's q, k and v side by side. */
 static float *place_inputs(device *d, rotation_run *x)
 {
     const uint32_t kv = x->a.kv.n_kv_heads * x->a.kv.d_head, q = kv * x->a.group, n = x->op.n_tokens;
     float *rows = must((size_t)n * (q + 2 * kv) * sizeof *rows);
-    if (!x->a.joined) {
-        x->op.q = filled(d, x->q, (uint64_t)n * q * 4);
-        x->op.k = filled(d, x->k, (uint64_t)n * kv * 4);
-        x->op.v = filled(d, x->v, (uint64_t)n * kv * 4);
-        return rows;
-    }
     for (uint32_t t = 0; t < n; t++) {
         float *row = rows + (size_t)t * (q + 2 * kv);
         memcpy(row, x->q + (size_t)t * q, q * 4);
         memcpy(row + q, x->k + (size_t)t * kv, kv * 4);
         memcpy(row + q + kv, x->v + (size_t)t * kv, kv * 4);
     }
-    x->op.q = x->op.k = x->op.v = filled(d, rows, (uint64_t)n * (q + 2 * kv) * 4);
-    x->op.stride = q + 2 * kv;
-    x->op.k_first = q;
-    x->op.v_first = q + kv;
+    x->op.qkv = filled(d, rows, (uint64_t)n * (q + 2 * kv) * 4);
     return rows;
 }
 
@@ -680,7 +671,6 @@ static void norm_rotation_and_cache(void)
         a.spare = pick(&random, 3);
         a.position = pick(&random, 3) ? pick(&random, 60) : 0;
         a.n_rot = pick(&random, 2) ? a.kv.d_head : a.kv.d_head / 4 * 2;
-        a.joined = pick(&random, 2) == 1;
         a.norm_q = pick(&random, 2) == 1;
         a.norm_k = pick(&random, 3) ? a.norm_q : !a.norm_q;
         a.kv.n_ctx = a.position + a.n_tokens + pick(&random, 30);

@@ -13,15 +13,11 @@ static void write_kernel(shader *s, const recorder *r, const rope_kv_op *op)
     shader_u32(s, "N_HEADS", op->n_heads);
     shader_u32(s, "N_PAIRS", turns ? op->n_rot / 2 : 0);
     shader_u32(s, "HALVES", op->kind == GRAPH_ROPE_HALVES);
-    shader_u32(s, "Q_STRIDE", op->stride ? op->stride : op->n_heads * op->kv.d_head);
-    shader_u32(s, "KV_STRIDE", op->stride ? op->stride : op->kv.n_kv_heads * op->kv.d_head);
     if (norms) {
         shader_f32(s, "EPS", op->norm_eps);
         shader_u32(s, "NORM_Q", op->norm_q);
         shader_u32(s, "NORM_K", op->norm_k);
     }
-    shader_u32(s, "K_FIRST", op->k_first);
-    shader_u32(s, "V_FIRST", op->v_first);
     kv_add_layout(s, &op->kv);
     kv_add_writers(s, &op->kv);
     shader_part(s, "state");
@@ -36,8 +32,8 @@ void op_rope_kv(recorder *r, const rope_kv_op *op)
     write_kernel(&s, r, op);
     const uint32_t kernel = recorder_kernel_of(r, &s, op->label);
     const gpu_bind binds[] = {
-        {"state", op->state}, {"q_in", op->q},      {"k", op->k},         {"v", op->v},         {"q", op->out},
-        {"rope", op->rope},   {"norms", op->norms}, {"kc", op->k_cache}, {"vc", op->v_cache},
+        {"state", op->state}, {"qkv", op->qkv},     {"q", op->out},      {"rope", op->rope},
+        {"norms", op->norms}, {"kc", op->k_cache}, {"vc", op->v_cache},
     };
     const uint32_t heads = op->n_heads + 2 * op->kv.n_kv_heads, a_group = ROPE_THREADS / (op->kv.d_head / 8);
     recorder_dispatch(r, kernel, binds, sizeof binds / sizeof *binds, (heads + a_group - 1) / a_group, op->n_tokens, 1);

@@ -17,9 +17,7 @@ typedef struct {
     graph_rope_kind kind;
     uint32_t n_rot;       // values of a head that turn, even
     gpu_slice state;
-    gpu_slice q, k, v;    // f32 [token][heads][d_head]
-    uint32_t stride;      // values from one token to the next in all three; 0 = they are packed
-    uint32_t k_first, v_first; // where in k and v the first token's are
+    gpu_slice qkv;        // f32 [token][n_heads + 2 n_kv_heads][d_head]: heads of Q, K and V
     gpu_slice out;        // f32 [token][n_heads][d_head]: queries in pair order; another buffer
     gpu_slice rope;       // f32 [n_ctx][n_rot / 2][2]: cos and sin, scaled; unless kind is NONE
     bool norm_q, norm_k;  // RMS over each head

@@ -70,12 +70,7 @@ static void rope_kv(gpu *g, const gpu_step *st, uint32_t n_tokens)
                            .kind = turns ? GRAPH_ROPE_PAIRS : GRAPH_ROPE_NONE, // rows are in pair order
                            .n_rot = turn->rope.n_rot,
                            .state = g->state,
-                           .q = g->qkv,
-                           .k = g->qkv,
-                           .v = g->qkv,
-                           .stride = qkv_width(g),
-                           .k_first = qkv_first(g, 1),
-                           .v_first = qkv_first(g, 2),
+                           .qkv = g->qkv,
                            .out = g->q,
                            .rope = g->rope,
                            .norm_q = turn->q_norm >= 0,

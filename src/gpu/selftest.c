@@ -469,8 +469,7 @@ static void test_attention(gpu_selftest *t, gpu *g, const gpu_step *qkv, const g
     const bool turns = turn->rope.kind != GRAPH_ROPE_NONE;
     const rope_kv_op rope = {.label = "rope_kv", .kv = g->kv, .n_heads = s->n_heads, .n_tokens = n,
                              .kind = turns ? GRAPH_ROPE_PAIRS : GRAPH_ROPE_NONE, .n_rot = turn->rope.n_rot,
-                             .state = passes[0], .q = from, .k = from, .v = from, .stride = h.width, .k_first = d_q,
-                             .v_first = d_q + s->n_kv_heads * s->d_head, .out = q, .rope = g->rope,
+                             .state = passes[0], .qkv = from, .out = q, .rope = g->rope,
                              .norm_q = turn->q_norm >= 0, .norm_k = turn->k_norm >= 0, .norms = qkv->head_gains,
                              .norm_eps = turn->norm_eps, .k_cache = g->k_cache[a->layer], .v_cache = g->v_cache[a->layer]};
     op_rope_kv(t->r, &rope);

@@ -65,7 +65,11 @@ void shader_f32(shader *s, const char *name, float value)
     char text[48];
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    snprintf(text, sizeof text, " = bitcast<f32>(0x%08lxu);\n", (unsigned long)bits);
+    const int exponent = (int)(bits >> 23 & 0xFF);
+    if (exponent == 0xFF)
+        fail(s, name); // WGSL has no such constants
+    snprintf(text, sizeof text, " = %s0x%d.%06lxp%df;\n", bits >> 31 ? "-" : "", exponent > 0,
+             (unsigned long)(bits & 0x7FFFFF) << 1, exponent > 0 ? exponent - 127 : -126);
     add_line(s, &s->text, "const ", name, text);
 }
 

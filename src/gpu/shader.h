@@ -45,7 +45,7 @@ void shader_init(shader *s, const ingle_allocator *a);
 void shader_enable(shader *s, const char *feature); // "subgroups", "f16"
 void shader_roll(shader *s); // loops of the parts to come stay loops; they have part loops_rolled
 void shader_u32(shader *s, const char *name, uint64_t value);
-void shader_f32(shader *s, const char *name, float value); // bit for bit
+void shader_f32(shader *s, const char *name, float value); // bit for bit; finite
 void shader_part(shader *s, const char *name);      // "matvec" is src/gpu/wgsl/matvec.wgsl
 void shader_part_of(shader *s, const char *folder, const char *name); // "quant", "q4_0"
 void shader_free(shader *s);

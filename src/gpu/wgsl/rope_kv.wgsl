@@ -6,12 +6,9 @@
 // Parts: state, kv, kv/<type> and kv/put_<k or v>_<type> (kv/put_q8_0 with q8_0), rope_turn or rope_still,
 // rope_norm_rms or rope_norm_none.
 // Constants: T, N_HEADS, N_KV_HEADS, D_HEAD, N_CTX, N_PAIRS: pairs that turn, HALVES: 1 if pair i is values
-// i and i + N_PAIRS, 0 if 2i and 2i + 1; Q_STRIDE, KV_STRIDE: values from one token to the next in what is read,
-// K_FIRST, V_FIRST: where in k and v the first token's are.
+// i and i + N_PAIRS, 0 if 2i and 2i + 1.
 // Grid: workgroups of T / EIGHTS heads for N_HEADS + 2 N_KV_HEADS, tokens.
-@group(0) @binding(auto) var<storage, read> q_in: array<f32>;    // [token][N_HEADS][D_HEAD]
-@group(0) @binding(auto) var<storage, read> k: array<f32>;       // [token][N_KV_HEADS][D_HEAD]
-@group(0) @binding(auto) var<storage, read> v: array<f32>;       // the same
+@group(0) @binding(auto) var<storage, read> qkv: array<f32>;     // [token][N_HEADS + 2 N_KV_HEADS][D_HEAD]
 @group(0) @binding(auto) var<storage, read_write> q: array<f32>; // [token][N_HEADS][D_HEAD]
 
 var<workgroup> sizes: array<f32, T>; // largest value of each thread's eight
@@ -23,17 +20,9 @@ fn values_of(pair: u32) -> vec2<u32> {
 }
 
 fn pair_at(token: u32, head: u32, pair: u32) -> vec2<f32> {
-    let turns = values_of(pair);
-    if (head < N_HEADS) {
-        let at = token * Q_STRIDE + head * D_HEAD;
-        return vec2<f32>(q_in[at + turns.x], q_in[at + turns.y]);
-    }
-    if (head < N_HEADS + N_KV_HEADS) {
-        let at = K_FIRST + token * KV_STRIDE + (head - N_HEADS) * D_HEAD;
-        return vec2<f32>(k[at + turns.x], k[at + turns.y]);
-    }
-    let at = V_FIRST + token * KV_STRIDE + (head - N_HEADS - N_KV_HEADS) * D_HEAD + 2u * pair;
-    return vec2<f32>(v[at], v[at + 1u]);
+    let at = (token * (N_HEADS + 2u * N_KV_HEADS) + head) * D_HEAD;
+    let two = select(vec2<u32>(2u * pair, 2u * pair + 1u), values_of(pair), head < N_HEADS + N_KV_HEADS);
+    return vec2<f32>(qkv[at + two.x], qkv[at + two.y]);
 }
 
 fn put_q(token: u32, head: u32, eight: u32, x: Eight) {
