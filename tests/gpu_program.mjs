@@ -48,7 +48,7 @@ async function answer(player, gpu, options, [name, ...args]) {
  * status, or to a text that says what broke. */
 export function serveProgram(port, start, Gpu, webgpu, base, print) {
     const control = new Int32Array(new SharedArrayBuffer(8)) // answered?, result
-    let player, device, options = { ...base, software: true }
+    let player, device, lost, options = { ...base, software: true }
     const gpu = watched(webgpu, made => {
         device = made
     })
@@ -60,8 +60,10 @@ export function serveProgram(port, start, Gpu, webgpu, base, print) {
                 options = { ...optionsOf(base, message.options), software: true }
             } else if (message.lose) {
                 device.destroy()
+                lost = device.lost // the player hears of it first
             } else if (message.call) {
                 try {
+                    await lost
                     control[1] = await answer(player, gpu, options, message.call)
                 } catch (error) {
                     resolve(`${message.call[0]}: ${error.stack ?? error}`)

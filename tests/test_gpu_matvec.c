@@ -292,7 +292,7 @@ static gpu_matrix *open_matrix(gpu_matrix *w, test_matrix *m, const test_case_of
     if (c->scale)
         quant_find(c->format)->dequantize(m->bytes, m->values, (size_t)(c->rows * c->cols));
     memset(m->bytes + c->zero_from * row, 0, (c->zero_to - c->zero_from) * row);
-    memset(m->values + c->zero_from * c->cols, 0, (c->zero_to - c->zero_from) * c->cols * sizeof *m->values);
+    memset(m->values + c->zero_from * c->cols, 0, (size_t)((c->zero_to - c->zero_from) * c->cols) * sizeof *m->values);
     const matrix_source source = {.tensors = {&m->tensor}, .n_tensors = 1};
     const ingle_allocator none = {0};
     ingle_error e;
@@ -401,15 +401,21 @@ static void try_input(const test_case_of *c, const gpu_matrix *w, const test_mat
         check_case(c, got, y, limit);
 }
 
-static void try_case(const test_case_of *c)
+/* With its shape as this device can have it. */
+static void try_case(const test_case_of *like)
 {
     static input k;
     test_matrix m;
     gpu_matrix w;
-    if (!open_matrix(&w, &m, c))
+    test_case_of c = *like;
+    if (rec.modes.subgroup && c.shape.per_row > rec.modes.subgroup)
+        c.shape.per_row = rec.modes.subgroup;
+    if (c.shape.threads > player.limits.max_workgroup_threads)
+        c.shape.threads = player.limits.max_workgroup_threads;
+    if (!open_matrix(&w, &m, &c))
         return;
-    make_input(&k, c, rec.modes.dot_int8 && w.parts[0].planes.integers);
-    try_input(c, &w, &m, &k);
+    make_input(&k, &c, rec.modes.dot_int8 && w.parts[0].planes.integers);
+    try_input(&c, &w, &m, &k);
     matrix_close(&w, &rec);
     free_matrix(&m);
 }
@@ -481,10 +487,6 @@ static void every_format(void)
 
 static void try_shape(matvec_shape shape, uint64_t rows, uint64_t cols, bool norm)
 {
-    if (rec.modes.subgroup && shape.per_row > rec.modes.subgroup)
-        shape.per_row = rec.modes.subgroup;
-    if (shape.threads > player.limits.max_workgroup_threads)
-        shape.threads = player.limits.max_workgroup_threads;
     if (norm)
         try_case(&(test_case_of){QUANT_Q4_0, rows, cols, MATVEC_STORE, .norm = true, .shape = shape});
     else
