@@ -110,3 +110,20 @@ const char *test_find_dawn(void)
     const char *const named = getenv("INGLE_DAWN");
     return named && *named ? named : test_file_exists(installed) ? installed : NULL;
 }
+
+ingle_status test_feed(test_feeder feed, void *to, const char *bytes, size_t n, size_t chunk, uint64_t seed,
+                       ingle_error *err)
+{
+    for (size_t at = 0; at < n;) {
+        size_t take = chunk ? chunk : (size_t)(test_random(&seed) % ((uint64_t)1 << test_random(&seed) % 18));
+        take = take < n - at ? take : n - at;
+        char *copy = malloc(take ? take : 1);
+        memcpy(copy, bytes + at, take);
+        const ingle_status status = feed(to, copy, take, err);
+        free(copy);
+        if (status != INGLE_OK)
+            return status;
+        at += take;
+    }
+    return INGLE_OK;
+}

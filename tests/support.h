@@ -22,6 +22,12 @@ long test_every_allocation(ingle_status (*work)(void *user, const ingle_allocato
 uint64_t test_random(uint64_t *state);
 float test_random_float(uint64_t *state); // uniform in [-1, 1)
 
+/* Gives bytes [n] to `feed`, chunk bytes at a time (0: of random lengths, 0 too), each in memory of its own whose ends
+ * the sanitizer guards; ends with the first failure. */
+typedef ingle_status (*test_feeder)(void *to, const void *bytes, size_t n, ingle_error *err);
+ingle_status test_feed(test_feeder feed, void *to, const char *bytes, size_t n, size_t chunk, uint64_t seed,
+                       ingle_error *err);
+
 /* Whole file, NUL appended; NULL if it is not there. free() it. */
 char *test_read_file(const char *path, size_t *n);
 bool test_file_exists(const char *path);

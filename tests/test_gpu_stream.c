@@ -139,20 +139,14 @@ static char *reversed(const char *bytes, size_t n, size_t *n_out)
     return out;
 }
 
+static ingle_status feed(void *to, const void *bytes, size_t n, ingle_error *err)
+{
+    return ingle_loader_feed(to, bytes, n, err);
+}
+
 static ingle_status feed_all(ingle_loader *l, const char *bytes, size_t n, size_t chunk, uint64_t seed, ingle_error *err)
 {
-    for (size_t at = 0; at < n;) {
-        size_t take = chunk ? chunk : (size_t)(test_random(&seed) % ((uint64_t)1 << test_random(&seed) % 18));
-        take = take < n - at ? take : n - at;
-        char *copy = malloc(take ? take : 1); // its ends guarded by the sanitizer
-        memcpy(copy, bytes + at, take);
-        const ingle_status status = ingle_loader_feed(l, copy, take, err);
-        free(copy);
-        if (status != INGLE_OK)
-            return status;
-        at += take;
-    }
-    return INGLE_OK;
+    return test_feed(feed, l, bytes, n, chunk, seed, err);
 }
 
 static const ingle_session_options options = {.n_ctx = 64, .n_batch = 16};

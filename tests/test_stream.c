@@ -55,21 +55,15 @@ static stream_sink sink_of(keeper *k)
 }
 
 /* Feeds bytes [n] in chunks: of `chunk` bytes, or of random ones where chunk is 0. */
+static ingle_status feed(void *to, const void *bytes, size_t n, ingle_error *err)
+{
+    return stream_feed(to, bytes, n, err);
+}
+
 static ingle_status feed_all(stream *s, const char *bytes, size_t n, size_t chunk, uint64_t seed,
                              ingle_error *err)
 {
-    for (size_t at = 0; at < n;) {
-        size_t take = chunk ? chunk : (size_t)(test_random(&seed) % ((uint64_t)1 << test_random(&seed) % 18));
-        take = take < n - at ? take : n - at;
-        char *copy = malloc(take ? take : 1); // its ends guarded by the sanitizer
-        memcpy(copy, bytes + at, take);
-        const ingle_status status = stream_feed(s, copy, take, err);
-        free(copy);
-        if (status != INGLE_OK)
-            return status;
-        at += take;
-    }
-    return INGLE_OK;
+    return test_feed(feed, s, bytes, n, chunk, seed, err);
 }
 
 /* ---- files -------------------------------------------------------------------------------- */
