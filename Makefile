@@ -289,7 +289,7 @@ $(GPU_BUILD)/tests/test_gpu_%.wasm: $(GPU_BUILD)/tests/test_gpu_%.o $(GPU_SHARED
 	    --shared-memory --no-check-features $(WASM_SYSROOT)/lib/wasm32-wasi/crt1-command.o $< \
 	    --start-lib $(GPU_SHARED) --end-lib -L$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $(WASM_BUILTINS) -o $@
 
-build/wasm/gpu.mjs: $(addprefix js/src/,gpu.ts gpu_objects.ts player.ts readback.ts errors.ts error_codes.ts) js/node_modules/.package-lock.json
+build/wasm/gpu.mjs: $(addprefix js/src/,gpu.ts gpu_objects.ts player.ts readback.ts tickets.ts errors.ts error_codes.ts) js/node_modules/.package-lock.json
 	$(Q)js/node_modules/.bin/esbuild --bundle --format=esm --log-level=warning js/src/gpu.ts --outfile=$@
 
 gpu-web-tests: wasm-check $(GPU_TESTS) build/wasm/gpu.mjs
