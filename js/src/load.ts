@@ -61,7 +61,7 @@ export async function load(source: Source, options: LoadOptions, host: Host): Pr
     ...options.build === undefined ? {} : { build: oneOf('build', options.build, BUILDS) },
   }
   signal?.throwIfAborted()
-  const opened = await openSource(source, host)
+  const opened = await openSource(source, host, signal)
   const { refused, onProgress } = watch(source, options, host)
   const channel = new Channel(host.startWorker(), options.onWarning ?? (line => console.warn(`ingle: ${line}`)))
   try {

@@ -6,7 +6,6 @@ import type { BenchRow, Build, Device, KvType, ModelInfo, Part, Progress, Result
 /** A source as it travels. */
 export type WireSource =
   | { kind: 'url', url: string, sha256?: string, size?: number }
-  | { kind: 'hub', name: string }
   | { kind: 'blob', blob: Blob }
   | { kind: 'path', path: string }
   /** The page holds the bytes: the worker asks for each chunk. */
