@@ -2,7 +2,7 @@
 // may expect. Words are read where they lie in the core's memory. Refuses tapes that name what is not
 // there; what else is wrong the device finds out later, and tickets.ts tells.
 import { IngleError } from './errors.ts'
-import { ObjectMaker, type Group, type Kernel, type Most } from './gpu_objects.ts'
+import { notCompiled, ObjectMaker, type Group, type Kernel, type Most } from './gpu_objects.ts'
 import { Readback, STAMPS_MOST } from './readback.ts'
 import { Tickets } from './tickets.ts'
 
@@ -170,7 +170,7 @@ export class Player {
         this.#add(this.#groups, () => this.#group(this.#get(this.#kernels), this.#u32()))
         break
       case SECTION:
-        this.#sections[this.#next(this.#sections)] = this.#steps(this.#u32())
+        this.#section()
         break
       case DISPATCH:
         this.#run(this.#steps(1), 1)
@@ -228,6 +228,15 @@ export class Player {
     }))
   }
 
+  /** Other modes of the core's may need a kernel again that does not compile: it has been told of, and is told of again. */
+  #section(): void {
+    const number = this.#next(this.#sections)
+    const steps = this.#sections[number] = this.#steps(this.#u32())
+    for (const { kernel: { fault } } of steps)
+      if (fault)
+        this.#tickets.failKernel('ERR_DEVICE', fault)
+  }
+
   #steps(n: number): Step[] {
     return Array.from({ length: n }, () =>
       ({ kernel: this.#get(this.#kernels), group: this.#get(this.#groups), x: this.#u32(), y: this.#u32(), z: this.#u32() }))
@@ -242,7 +251,7 @@ export class Player {
         if (!handle)
           throw new RangeError('a group of a buffer that was freed')
         if (kernel !== last)
-          pass.setPipeline((last = kernel).pipeline!)
+          pass.setPipeline((last = kernel).pipeline ?? notCompiled(kernel))
         pass.setBindGroup(0, handle)
         pass.dispatchWorkgroups(x, y, z)
       }

@@ -23,7 +23,7 @@ export class Tickets {
   readonly #memory: WebAssembly.Memory
   readonly #answers = new Map<number, Answer>()
   #fault: Fault | undefined
-  /** The first kernel that did not compile: told by the next READY, since the core goes on without it. */
+  /** The first kernel that did not compile, or of a section since: told by the next READY, as the core goes on without. */
   #badKernel: Fault | undefined
   #lost = false
   #waiting: (() => void)[] = []

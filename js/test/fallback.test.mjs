@@ -1,8 +1,12 @@
 // A GPU that fails while a model is loaded: the CPU takes over, and where it cannot, both are told.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { Server, skip } from './gpu_server.mjs'
-import { source, storiesBytes } from './support.mjs'
+import { source, storiesBytes, TOP } from './support.mjs'
 
 const { load } = await source('load.ts')
 
@@ -27,6 +31,52 @@ class Short extends Server {
       short = false
       const error = await popErrorScope.call(device)
       return message ? { message } : error
+    }
+    return device
+  }
+}
+
+/** Kernels that `wrong` finds do not compile. */
+class Broken extends Server {
+  broken = 0
+  /** That one did not has been heard of. */
+  failed = false
+
+  constructor(wrong, options = {}) {
+    super(options)
+    this.wrong = wrong
+  }
+
+  watch(device) {
+    super.watch(device)
+    const { createShaderModule, createComputePipelineAsync } = device
+    device.createShaderModule = ({ label, code }) => {
+      const wrong = this.wrong(label, code)
+      this.broken += wrong
+      return createShaderModule.call(device, { label, code: wrong ? 'broken' : code })
+    }
+    device.createComputePipelineAsync = description => createComputePipelineAsync.call(device, description).catch(error => {
+      this.failed = true
+      throw error
+    })
+    return device
+  }
+}
+
+/** Pipelines with this label are refused, at once or later. */
+class Refusing extends Server {
+  label = 'attend'
+  atOnce = false
+
+  watch(device) {
+    super.watch(device)
+    const { createComputePipelineAsync } = device
+    device.createComputePipelineAsync = description => {
+      if (description.label !== this.label)
+        return createComputePipelineAsync.call(device, description)
+      if (this.atOnce)
+        throw new TypeError('not this one')
+      return Promise.reject(new Error('not this one'))
     }
     return device
   }
@@ -72,3 +122,35 @@ test('a large model that fits the CPU without its cache, after a GPU that failed
   await assert.rejects(load('large.gguf', { contextSize: 1 << 20 }, host),
     { code: 'ERR_MEMORY', message: /4000000000 bytes and its KV cache 671088640; .*; on the GPU: it was too hot$/, cause: 'it was too hot' })
 })
+
+for (const label of ['embed', 'qkv', 'norm', 'sample_pick']) {
+  test(`a kernel that does not compile in any mode is told by its name: ${label}`, { skip }, async () => {
+    const server = new Broken(name => name === label)
+    await assert.rejects(server.load('gpu'), error => error.code === 'ERR_DEVICE' && error.message.startsWith(`${label}: `))
+    assert.ok(server.broken > 0)
+  })
+}
+
+test('kernels that two modes share and that do not compile are done without in a third', { skip }, async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'ingle-q4-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const path = join(folder, 'q4.gguf') // the kernels of F32 are the same with int8
+  execFileSync('python3', [join(TOP, 'bench/make_gguf.py'), '--preset', 'tiny-narrow', '--type', 'q4_0', path], { stdio: 'ignore' })
+  // Those of the first mode that stay when subgroups are given up: they must be told of a second time.
+  const server = new Broken((_, code) => !server.failed && code.includes('dot4I8Packed') && !code.includes('subgroup'), { file: readFileSync(path) })
+  const { device } = await server.load('gpu')
+  if (server.broken === 0)
+    return t.skip('the adapter has no packed dot products')
+  assert.match(device.features[0], /^gpu\/f32 /)
+  assert.match(device.why, /int8 off: /)
+})
+
+for (const atOnce of [false, true]) {
+  test(`a pipeline that is refused ${atOnce ? 'at once' : 'later'} is told by its name, and the CPU takes over`, { skip }, async () => {
+    const asked = Object.assign(new Refusing(), { atOnce })
+    await assert.rejects(asked.load('gpu'), { code: 'ERR_DEVICE', message: /^attend: \w*Error: not this one$/ })
+    const { device } = await Object.assign(new Refusing({ info }), { atOnce }).load('auto')
+    assert.equal(device.backend, 'cpu')
+    assert.match(device.why, /^attend: /)
+  })
+}
