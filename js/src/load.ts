@@ -1,6 +1,5 @@
 // load: from a source to a Model, through a worker of the model's own.
 import { Channel } from './channel.ts'
-import { refuseWithCache } from './check.ts'
 import { IngleError } from './errors.ts'
 import type { Host } from './host.ts'
 import { refusedByBoth } from './limits.ts'
@@ -43,7 +42,7 @@ function watch(source: Source, options: LoadOptions, host: Host) {
       options.onProgress?.(p)
       if (!looked && whyCpu !== undefined && p.total > LARGE) {
         looked = true
-        refuseWithCache(source, options, host).catch((error: unknown) => {
+        import('./check.ts').then(({ refuseWithCache }) => refuseWithCache(source, options, host)).catch((error: unknown) => {
           if (error instanceof IngleError && error.code === 'ERR_MEMORY') // the rest is the loader's to tell
             refuse(whyCpu ? refusedByBoth(error, whyCpu) : error)
         })

@@ -8,7 +8,7 @@ import { isTooLarge, refusedByBoth, refuseTooLarge } from './limits.ts'
 import { loadModel } from './loader.ts'
 import type { LoadRequest, Replies, Request, ToWorker } from './protocol.ts'
 import type { Device, ModelInfo } from './types.ts'
-import { chooseBuild, Pool, startCore, type Core } from './wasm.ts'
+import { Pool, startCore, type Core } from './wasm.ts'
 
 interface Loaded {
   engine: Engine
@@ -185,6 +185,7 @@ class Server {
             opening = open()
         }
       }
+      const { chooseBuild } = await import('./choose_build.ts')
       const core = startCore(host, chooseBuild(host, request.build, request.threads), line => host.post({ warning: line }))
       return await this.#loadFrom(opening, await core, id, request, whyCpu)
     } catch (error) {
