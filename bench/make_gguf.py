@@ -8,7 +8,8 @@ The text that comes out is noise, but the time a token takes is that of a real m
 shape and formats: scales are those of real weights, so that no value is denormal or overflows.
 Matrices have the formats that llama-quantize gives them; where a row is no multiple of 256, a
 K-quant falls back as it does there (Q4_K to Q5_0, Q6_K to Q8_0). The tokenizer has bytes and single
-letters only, whatever the family: "a b c" is one token a letter. Not for anything but speed."""
+letters only, whatever the family: "a b c" is one token a letter. Rows of the head that belong to bytes
+are zero, so that greedy answers are valid UTF-8, which some engines insist on. Not for anything but speed."""
 import argparse
 import math
 import os
@@ -49,6 +50,7 @@ FORMATS = {
 }
 SPREAD = 0.02  # standard deviation of the weights, as in trained models of this size
 ALIGN = 32
+BYTES = range(3, 259)  # ids of the vocabulary's bytes
 U32, I32, FLOAT, BOOL, TEXT, LIST = 4, 5, 6, 7, 8, 9
 
 
@@ -151,6 +153,14 @@ class Pool:
             left -= count
 
 
+def write_matrix(f, pool, fmt, dims, n_bytes, zeros=range(0)):
+    """zeros: the rows of which all values are 0; an all-zero block is that in every format."""
+    columns, rows = dims
+    pool.write(f, fmt, columns * zeros.start)
+    f.write(bytes(n_bytes // rows * len(zeros)))
+    pool.write(f, fmt, columns * (rows - zeros.stop))
+
+
 def tensors_of(shape, kind):
     """(name, dimensions, format) of all tensors."""
     d_model, d_ff, n_vocab = shape.d_model, shape.d_ff, shape.n_vocab
@@ -235,14 +245,14 @@ def write(path, preset, kind, seed=1):
     shape = PRESETS[preset]
     tensors = tensors_of(shape, kind)
     header, sizes = header_of(tensors, metadata_of(preset, kind))
-    pool = Pool(seed)
+    pool, head = Pool(seed), "token_embd.weight" if shape.tied_head else "output.weight"
     with open(path + ".part", "wb") as f:
         f.write(header)
         for (name, dims, fmt), (n, n_bytes) in zip(tensors, sizes):
             if len(dims) == 1:
                 f.write(struct.pack(f"<{n}f", *vector(name, n, shape, pool.rng)))
             else:
-                pool.write(f, fmt, n)
+                write_matrix(f, pool, fmt, dims, n_bytes, BYTES if name == head else range(0))
             f.write(bytes(-n_bytes % ALIGN))
     os.replace(path + ".part", path)
     return tuple(map(sum, zip(*sizes)))

@@ -55,6 +55,7 @@ def check(folder, preset, kind):
     assert len(logits) % n_vocab == 0 and len(logits) >= n_vocab
     assert all(map(math.isfinite, logits))
     last = logits[-n_vocab:]
+    assert not any(last[i] for i in make_gguf.BYTES) and all(last[259:])
     mean = sum(last) / n_vocab
     spread = math.sqrt(sum((x - mean) ** 2 for x in last) / n_vocab)
     assert 0.05 < spread < 5, spread  # of a normed row times weights of 0.02 a value: 0.16 to 0.32
@@ -63,7 +64,8 @@ def check(folder, preset, kind):
 def scales_are_normal():
     """No scale of any block is denormal as a half, so no kernel is slowed down by one."""
     pool = make_gguf.Pool(1, 64)
-    for name, at in (("F16", []), ("Q4_0", [0]), ("Q4_1", [0, 2]), ("Q5_0", [0]), ("Q8_0", [0]), ("Q4_K", [0, 2]), ("Q6_K", [208])):
+    for name, at in (("F16", []), ("Q4_0", [0]), ("Q4_1", [0, 2]), ("Q5_0", [0]),
+                     ("Q8_0", [0]), ("Q4_K", [0, 2]), ("Q6_K", [208])):
         for _ in range(64):
             block = make_gguf.block(name, pool.rng)
             assert len(block) == make_gguf.FORMATS[name][2]
