@@ -111,6 +111,12 @@ const server = createServer((request, response) => {
   createReadStream(file, { highWaterMark: 1 << 20 }).pipe(response)
 })
 
+function endBrowser() {
+  try {
+    process.kill(-current.pid, 'SIGKILL')
+  } catch {} // it has ended, or there was none
+}
+
 async function run({ name, model, f16, timeout = 120, ...rest }) {
   const seconds = Math.min(timeout, (deadline - performance.now()) / 1000)
   if (seconds < 5)
@@ -127,9 +133,7 @@ async function run({ name, model, f16, timeout = 120, ...rest }) {
     browser.on('exit', () => resolve('the browser ended'))
     setTimeout(resolve, seconds * 1000, `no end after ${Math.round(seconds)} s`).unref()
   })
-  try {
-    process.kill(-browser.pid, 'SIGKILL')
-  } catch {} // it has ended
+  endBrowser()
   rmSync(profile, { recursive: true, force: true, maxRetries: 3 })
   finish({ job: name, model: basename(model), ...rest, rows, ...end ? { error: end } : {} })
 }
@@ -140,6 +144,10 @@ function finish(line) {
   if (options.out)
     appendFileSync(options.out, `${JSON.stringify(line)}\n`)
 }
+
+process.on('exit', endBrowser) // a browser left behind would keep the GPU busy
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => process.exit(1))
 
 server.listen(PORT, '127.0.0.1', async () => {
   for (const job of jobs)
