@@ -194,7 +194,7 @@ WASM_OPT     ?= -Oz
 # written (-disable-lsr), which takes 3 kB off a page's download.
 WASM_HOT_OPT ?= -O2
 WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float)
-WASM_SRC     := $(filter-out src/host/host_posix.c src/token/normalise.c src/gpu/player_native.c src/gpu/dawn.c,$(LIB_SRC)) \
+WASM_SRC     := $(filter-out src/host/host_posix.c src/host/cache_posix.c src/token/normalise.c src/gpu/player_native.c src/gpu/dawn.c,$(LIB_SRC)) \
                 src/host/host_wasm.c src/token/unicode_wasm.c $(wildcard src/gpu/player_wasm.c src/wasm/*.c)
 # A build has one backend; the other one's calls are refused.
 wasm_src      = $(if $(filter gpu,$(1)),$(filter-out src/cpu/% $(GEN_SRC),$(WASM_SRC)) build/gen/wgsl_short.c src/cpu/absent_cpu.c,\

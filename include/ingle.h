@@ -256,7 +256,9 @@ typedef struct {
     ingle_backend backend;
     ingle_kv_type kv_k, kv_v;
     const char *cpu; // highest CPU path allowed: "ref", "portable", "avx2" ...; NULL = the best
-    const char *gpu; // what GPU kernels may use, of "int8,subgroups,f16", or "f32"; NULL = all there is
+    /* What GPU kernels may use, of "int8,subgroups,f16", or "f32"; NULL = whatever is fastest, which is measured when a
+     * model is first opened on a GPU; "measured" also where compiling takes long, "usual" nowhere. */
+    const char *gpu;
     /* Called between passes of a long prompt with tokens done and in all; false cancels:
      * ERR_CANCELLED, and what is done stays. May be NULL. */
     bool (*progress)(void *user, size_t done, size_t total);

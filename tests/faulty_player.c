@@ -177,7 +177,8 @@ static ingle_status open(void *user, gpu_player *out, const ingle_allocator *a, 
         return status;
     }
     f->opened++;
-    *out = (gpu_player){p, p->inner.limits, play, wait, close, p->inner.blind};
+    *out = (gpu_player){.user = p, .limits = p->inner.limits, .play = play, .wait = wait, .close = close,
+                         .blind = p->inner.blind};
     return INGLE_OK;
 }
 

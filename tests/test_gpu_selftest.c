@@ -98,7 +98,7 @@ static ingle_status open_with(const tiny_shape *shape, plant *p, ability can, gp
         test_skip = 1;
         return INGLE_ERR_UNSUPPORTED;
     }
-    gpu_player player = {&f, f.inner.limits, play, wait_for, close_it, false};
+    gpu_player player = {.user = &f, .limits = f.inner.limits, .play = play, .wait = wait_for, .close = close_it};
     if (can != ALL_IT_CAN)
         player.limits.subgroup_min = player.limits.subgroup_max = 0;
     if (can == NO_MODES)

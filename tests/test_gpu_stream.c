@@ -82,7 +82,8 @@ static ingle_status keeper_open(keeper *k, gpu_player *out, const gpu_limits *li
 {
     const gpu_limits usual = usual_limits();
     const ingle_status status = gpu_null_open(&k->null, limits ? limits : &usual, a, NULL);
-    *out = (gpu_player){k, k->null.limits, keeper_play, keeper_wait, keeper_close, true};
+    *out = (gpu_player){.user = k, .limits = k->null.limits, .play = keeper_play, .wait = keeper_wait,
+                         .close = keeper_close, .blind = true};
     return status;
 }
 
@@ -183,7 +184,7 @@ static void open_mapped(keeper *k, const char *bytes, size_t n, const gpu_limits
     CHECK(ingle_model_open_bytes(&m, bytes, n, NULL, &e) == INGLE_OK);
     CHECK(keeper_open(k, &player, limits, NULL) == INGLE_OK);
     CHECK(gpu_shared_open(&d, &m->graph, &player, false, &m->allocator, &e) == INGLE_OK);
-    const gpu_options opt = {options.n_ctx, options.n_batch, QUANT_F16, QUANT_F16, NULL, false};
+    const gpu_options opt = {.n_ctx = options.n_ctx, .n_batch = options.n_batch, .k_format = QUANT_F16, .v_format = QUANT_F16};
     CHECK_MSG(gpu_open(&g, d, &opt, &m->allocator, &e) == INGLE_OK, "%s", e.text);
     CHECK(!g || gpu_ready(g, &e) == INGLE_OK);
     gpu_close(g);

@@ -85,7 +85,8 @@ static void teller_open(teller *t, gpu_player *out, bool f16)
     ingle_error e = {0};
     *t = (teller){.printer = tape_printer_open(NULL)};
     CHECK_MSG(gpu_null_open(&t->null, &usual, NULL, &e) == INGLE_OK, "%s", e.text);
-    *out = (gpu_player){t, t->null.limits, teller_play, teller_wait, teller_close, true};
+    *out = (gpu_player){.user = t, .limits = t->null.limits, .play = teller_play, .wait = teller_wait,
+                         .close = teller_close, .blind = true};
 }
 
 /* ---- the text ----------------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
 //     node bench/gpu/drive.mjs [--out FILE] [--seconds N] JOBS.json [NAME ...]
 //
 // JOBS.json: [{ name, model: path of a GGUF file, f16: 1 to show shader-f16 where it is hidden, prompt, generate,
-// depths, context, kernels, memory, timeout: seconds }]. CHROME: an executable that starts a headless Chromium with
+// depths, context, kernels, memory, visits, timeout: seconds }]. CHROME: an executable that starts a headless Chromium with
 // WebGPU and passes its arguments on; CHROME_FLAGS: more of them. What costs processor time is told by process
 // and thread (Linux): shares of one processor between a mark and the next result.
 //

@@ -1,6 +1,7 @@
 // Measures the package on this browser's GPU and posts what it finds to the server that served it.
 // The job comes in the address: { model, prompt, generate, depths, context, kernels, repetitions, memory: bytes to measure
-// reading over }. share: of that speed, that weights are read with.
+// reading over, visits: how often to load; the first time finds out which kernels are fastest }. share: of that speed,
+// that weights are read with.
 import { load } from '/ingle/index.js'
 import { readBandwidth } from './bandwidth.mjs'
 
@@ -8,7 +9,7 @@ const job = JSON.parse(new URL(location.href).searchParams.get('job'))
 const post = row => fetch('/result', { method: 'POST', body: JSON.stringify(row) })
 
 /** Milliseconds from load() to the first token of a short prompt, and of a second prompt. */
-async function firstTokens() {
+async function firstTokens(visit) {
   const start = performance.now()
   const model = await load(new URL(`/model/${job.model}`, location.href), {
     backend: job.backend ?? 'gpu', contextSize: job.context ?? 4608, ...job.kernels === undefined ? {} : { kernels: job.kernels },
@@ -18,7 +19,7 @@ async function firstTokens() {
   const first = await model.generate(prompt, { temperature: 0, maxTokens: 1, ignoreEos: true }).result
   const cold = performance.now() - start
   const again = await model.generate(prompt.map(id => id + 1), { temperature: 0, maxTokens: 1, ignoreEos: true }).result
-  await post({ what: 'first token', loaded, cold, warm: again.timings.firstTokenMs, promptMs: first.timings.promptMs, device: model.device })
+  await post({ what: 'first token', visit, loaded, cold, warm: again.timings.firstTokenMs, promptMs: first.timings.promptMs, device: model.device })
   return model
 }
 
@@ -49,7 +50,11 @@ async function warmUp(model) {
 try {
   const bandwidth = await readBandwidth(job.memory)
   await post({ what: 'bandwidth', bytesPerSecond: bandwidth })
-  const model = await firstTokens()
+  let model = await firstTokens(1)
+  for (let visit = 2; visit <= (job.visits ?? 1); visit++) {
+    await model.dispose()
+    model = await firstTokens(visit)
+  }
   await warmUp(model)
   for (const depth of job.depths ?? [128]) {
     await post({ what: 'mark' })

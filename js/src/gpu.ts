@@ -14,6 +14,15 @@ export interface GpuOptions {
   maxBinding?: number
   /** Take an adapter that computes on the CPU, too: for tests. */
   software?: boolean
+  /** Where the core may keep what it finds out about an adapter. */
+  store?: Store
+}
+
+/** Small notes that outlast the page, or fail to. */
+export interface Store {
+  /** Rejects, or gives nothing, where there is none. */
+  read(name: string): Promise<ArrayBuffer | undefined>
+  write(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>
 }
 
 /** Asked for as high as the adapter has them: what nobody asks for stays at WebGPU's least. */
@@ -60,6 +69,8 @@ export class Gpu {
   readonly #memory: WebAssembly.Memory
   #opened: Opened | undefined
   #player: Player | undefined
+  /** What the core keeps for this adapter. */
+  #kept = new Uint8Array(0)
   #taken = false
   /** How the device was asked for. */
   #asked: { gpu: GPU | undefined, options: GpuOptions } | undefined
@@ -76,6 +87,16 @@ export class Gpu {
     /** The last failure's text; its length. */
     failure: (to: number, most: number): number => this.#tell(this.#player?.failure || this.#why, to >>> 0, most >>> 0),
     close: (): void => this.close(),
+    /** What is kept for this adapter; its length, 0 if there is no room for it. */
+    recall: (to: number, most: number): number => {
+      const kept = this.#kept.length <= most >>> 0 ? this.#kept : this.#kept.subarray(0, 0)
+      new Uint8Array(this.#memory.buffer, to >>> 0).set(kept)
+      return kept.length
+    },
+    remember: (from: number, n: number): void => {
+      this.#kept = new Uint8Array(this.#memory.buffer, from >>> 0, n >>> 0).slice()
+      this.#asked?.options.store?.write(nameOf(this.#opened!.info), this.#kept).catch(() => {}) // it is found out again
+    },
   }
 
   constructor(memory: WebAssembly.Memory) {
@@ -90,6 +111,7 @@ export class Gpu {
     this.#asked = { gpu, options }
     try {
       this.#opened = await openDevice(gpu, options)
+      this.#kept = new Uint8Array(await options.store?.read(nameOf(this.#opened.info)).catch(() => undefined) ?? new ArrayBuffer(0))
       this.#player = new Player(this.#opened.device, this.#memory, this.#opened.most)
     } catch (cause) {
       this.#why = cause instanceof IngleError ? cause.message : `WebGPU gives no device: ${String(cause)}`

@@ -1,4 +1,5 @@
 // What the package needs of its platform: one implementation for the web, one for Node.
+import type { Store } from './gpu.ts'
 import type { ToPage, ToWorker, WireSource } from './protocol.ts'
 
 /** The page's end of a worker. */
@@ -50,6 +51,7 @@ export interface WorkerHost {
   openPath(path: string): Promise<ByteStream>
   /** The platform's WebGPU, if there is one; wanted: it was asked for by name. */
   gpu(wanted: boolean): Promise<GPU | undefined>
+  store: Store
   /** Lets messages that wait be taken. */
   breathe(): Promise<void>
   /** May memory be shared between workers? */

@@ -204,7 +204,7 @@ class Server {
     if (!gpu)
       throw new IngleError('ERR_DEVICE', 'there is no WebGPU here')
     const core = await startCore(this.#host, { build: 'gpu', why: '' }, line => this.#host.post({ warning: line }))
-    await core.gpu!.open(gpu, { software: wanted })
+    await core.gpu!.open(gpu, { software: wanted, store: this.#host.store })
     return core
   }
 

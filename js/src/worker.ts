@@ -1,5 +1,6 @@
 // The engine's worker on the web. Files are named literally, so that bundlers find them.
 import { IngleError } from './errors.ts'
+import type { Store } from './gpu.ts'
 import type { PoolPort, PoolStart, WorkerHost } from './host.ts'
 import type { ToPage, ToWorker } from './protocol.ts'
 import { serve } from './serve.ts'
@@ -60,6 +61,13 @@ function usualThreads(): number {
   return cores <= 2 ? cores : Math.min(8, cores - 1)
 }
 
+/** WebGPU and `caches` are there for the same pages; some have no storage all the same. */
+const place = (name: string) => `/ingle/gpu/${encodeURIComponent(name)}`
+const store: Store = {
+  read: async name => (await caches.match(place(name)))?.arrayBuffer(),
+  write: async (name, bytes) => (await caches.open('ingle')).put(place(name), new Response(bytes)),
+}
+
 const host: WorkerHost = {
   post: (message, transfer = []) => scope.postMessage(message, transfer),
   listen(onMessage) {
@@ -69,6 +77,7 @@ const host: WorkerHost = {
   startPoolWorker,
   openPath: path => Promise.reject(new IngleError('ERR_USAGE', `${path}: a page has no paths`)),
   gpu: async () => navigator.gpu as GPU | undefined,
+  store,
   breathe,
   isolated: scope.crossOriginIsolated === true,
   threads: usualThreads(),

@@ -1,9 +1,11 @@
 // The engine's worker in Node.
-import { open, readFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises'
+import { availableParallelism, homedir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { parentPort, Worker } from 'node:worker_threads'
 import { openDawn } from './dawn.ts'
 import { IngleError } from './errors.ts'
+import type { Store } from './gpu.ts'
 import type { ByteStream, PoolPort, PoolStart } from './host.ts'
 import type { ToWorker } from './protocol.ts'
 import { serve } from './serve.ts'
@@ -49,6 +51,17 @@ function startPoolWorker(): PoolPort {
   }
 }
 
+const place = (name: string) =>
+  join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'ingle', `gpu-node-${encodeURIComponent(name)}`)
+const store: Store = {
+  read: async name => new Uint8Array(await readFile(place(name))).buffer,
+  async write(name, bytes) {
+    await mkdir(dirname(place(name)), { recursive: true })
+    await writeFile(`${place(name)}.${process.pid}`, bytes)
+    await rename(`${place(name)}.${process.pid}`, place(name))
+  },
+}
+
 serve({
   post: (message, transfer = []) => parentPort!.postMessage(message, transfer),
   listen: onMessage => void parentPort!.on('message', (message: ToWorker) => onMessage(message)),
@@ -56,6 +69,7 @@ serve({
   startPoolWorker,
   openPath,
   gpu: openDawn,
+  store,
   breathe: () => new Promise(resolve => setImmediate(resolve)),
   isolated: true,
   threads: Math.min(16, availableParallelism()),

@@ -324,3 +324,23 @@ test('no GPU is an answer, too', async () => {
   assert.ok(n === 23 || n === 24)
   assert.doesNotMatch(new TextDecoder().decode(new Uint8Array(core.memory.buffer, OUT, n)), /\ufffd/)
 })
+
+test('what the core keeps for an adapter is there again, if the store has it', { skip }, async () => {
+  const kept = new Map()
+  const store = { read: async name => kept.get(name)?.slice().buffer, write: async (name, bytes) => void kept.set(name, bytes) }
+  const first = await Core.open({ store })
+  assert.equal(first.gpu.imports.recall(OUT, 64), 0)
+  first.u32(DATA, 3).set([7, 8, 9])
+  first.gpu.imports.remember(DATA, 12)
+  first.gpu.close()
+  const [[name, bytes]] = kept
+  assert.ok(name.length > 0 && bytes.length === 12)
+  const second = await Core.open({ store })
+  assert.equal(second.gpu.imports.recall(OUT, 8), 0, 'no room')
+  assert.equal(second.gpu.imports.recall(OUT, 64), 12)
+  assert.deepEqual([...second.u32(OUT, 3)], [7, 8, 9])
+  const broken = { read: () => Promise.reject(new Error('no storage')), write: () => Promise.reject(new Error('full')) }
+  const third = await Core.open({ store: broken })
+  assert.equal(third.gpu.imports.recall(OUT, 64), 0)
+  third.gpu.imports.remember(DATA, 12)
+})

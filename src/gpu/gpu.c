@@ -6,6 +6,7 @@
 #include "gpu/gpu_impl.h"
 #include "gpu/op_norm.h"
 #include "gpu/selftest.h"
+#include "gpu/tune.h"
 
 /* ---- opening ---------------------------------------------------------------------------------- */
 
@@ -210,6 +211,8 @@ static ingle_status open_all(gpu *g, ingle_error *err)
     }
     if (status == INGLE_OK)
         status = gpu_lower(g, err);
+    if (status == INGLE_OK)
+        status = tune_recall(g, err);
     return status == INGLE_OK ? prepare(g, err) : status;
 }
 
@@ -228,6 +231,7 @@ ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const in
     g->opt = *opt;
     g->opt.unchecked = opt->unchecked || d->player.blind;
     g->modes = opt->modes ? *opt->modes : d->best;
+    g->modes_forced = opt->modes != NULL;
     name_backend(g);
     g->r = &d->r;
     g->kv = (kv_layout){opt->k_format, opt->v_format, opt->n_ctx, g->graph->sizes.n_kv_heads, g->graph->sizes.d_head};
@@ -280,6 +284,7 @@ void gpu_close(gpu *g)
     gpu_enter(g);
     recorder_recover(g->r); // other sessions need not suffer from what this one asked for
     selftest_close(g->selftest, g);
+    tune_close(g);
     drop_buffers(g);
     drop_sections(g);
     recorder_play(g->r, &ignored);
@@ -337,32 +342,56 @@ const char *gpu_notes(const gpu *g)
     return g->notes;
 }
 
-/* Gives up the most able mode. What it cannot do is noted; ERR_DEVICE if there is nothing to give up. */
-static ingle_status demote(gpu *g, ingle_error *err)
+void gpu_set_modes(gpu *g, const gpu_modes *modes)
 {
-    const bool subgroups = g->modes.subgroup != 0;
-    if (!subgroups && !g->modes.dot_int8)
-        return INGLE_ERR_DEVICE;
-    const size_t n = strlen(g->notes);
-    snprintf(g->notes + n, sizeof g->notes - n, "%s%s off: %s", n ? "\n" : "", subgroups ? "subgroups" : "int8",
-             err->text);
-    if (subgroups)
-        g->modes.subgroup = 0;
-    else
-        g->modes.dot_int8 = false;
-    g->r->error = (ingle_error){0};
-    g->r->broken = false; // the tape was carried out; some of its kernels are of no use
-    g->r->modes = g->modes;
+    g->modes = g->r->modes = *modes;
+    if (!g->modes_forced)
+        g->shared->best = *modes;
     name_backend(g);
+    recorder_drop(g->r, &g->partials);
+    open_partials(g);
+    gpu_fuse(g);
+}
+
+/* All kernels anew, and their test. */
+static ingle_status prepare_again(gpu *g, ingle_error *err)
+{
     selftest_close(g->selftest, g);
     g->selftest = NULL;
     g->is_compiled = false;
     drop_sections(g);
-    recorder_drop(g->r, &g->partials);
-    open_partials(g);
-    gpu_fuse(g);
     const ingle_status status = gpu_reopen_bursts(g, err);
     return status == INGLE_OK ? prepare(g, err) : status;
+}
+
+static void note(gpu *g, const char *what, const ingle_error *err)
+{
+    const size_t n = strlen(g->notes);
+    snprintf(g->notes + n, sizeof g->notes - n, "%s%s off: %s", n ? "\n" : "", what, err->text);
+    g->r->error = (ingle_error){0};
+    g->r->broken = false; // the tape was carried out; some of its kernels are of no use
+}
+
+/* Gives up measuring, else shapes that were measured, else the most able mode, and notes what it cannot do. ERR_DEVICE if
+ * there is nothing to give up. */
+static ingle_status demote(gpu *g, ingle_error *err)
+{
+    gpu_modes m = g->modes;
+    const bool measures = g->tuning != NULL;
+    tune_close(g);
+    if (tune_forget(g) || measures) {
+        note(g, measures ? "measuring" : "measured shapes", err);
+        return prepare_again(g, err);
+    }
+    if (!m.subgroup && !m.dot_int8)
+        return INGLE_ERR_DEVICE;
+    note(g, m.subgroup ? "subgroups" : "int8", err);
+    if (m.subgroup)
+        m.subgroup = 0;
+    else
+        m.dot_int8 = false;
+    gpu_set_modes(g, &m);
+    return prepare_again(g, err);
 }
 
 ingle_status gpu_wait_ready(gpu *g, ingle_error *err)
@@ -372,17 +401,24 @@ ingle_status gpu_wait_ready(gpu *g, ingle_error *err)
     if (g->shared->awaits)
         return error_set(err, INGLE_ERR_USAGE, "the weights are still to come");
     while (!g->is_ready) {
+        bool changed = false;
+        const bool tests = g->selftest || g->tuning;
         ingle_status status = g->is_compiled ? INGLE_OK : recorder_wait(g->r, g->ready, NULL, err);
         g->is_compiled = status == INGLE_OK;
         if (status == INGLE_OK && g->selftest)
             status = selftest_check(g->selftest, g, err);
-        if (status == INGLE_ERR_DEVICE && g->selftest && demote(g, err) == INGLE_OK)
+        if (status == INGLE_OK) {
+            selftest_close(g->selftest, g);
+            g->selftest = NULL;
+            status = tune_step(g, &changed, err);
+        }
+        if (status == INGLE_OK && changed)
+            status = prepare_again(g, err);
+        if (status == INGLE_ERR_DEVICE && tests && demote(g, err) == INGLE_OK)
             continue;
         if (status != INGLE_OK)
             return status;
-        selftest_close(g->selftest, g);
-        g->selftest = NULL;
-        g->is_ready = true;
+        g->is_ready = !changed;
     }
     return error_clear(err);
 }

@@ -11,11 +11,15 @@
 #include "gpu/recorder.h"
 #include "graph/graph.h"
 
+/* Whether kernels are chosen by measuring them (tune.h): where that is quick, or as soon as it is possible. */
+typedef enum { GPU_MEASURE_USUALLY, GPU_MEASURE_NEVER, GPU_MEASURE_ALWAYS } gpu_measure;
+
 typedef struct {
     uint32_t n_ctx, n_batch;     // both > 0
     uint32_t k_format, v_format; // quant ids of the cache: F16 or Q8_0
     const gpu_modes *modes;      // NULL = the best for this device
     bool unchecked;              // no self-test: for players that compute nothing
+    gpu_measure measure;
 } gpu_options;
 
 typedef struct gpu_shared gpu_shared;

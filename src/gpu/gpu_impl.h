@@ -57,6 +57,7 @@ struct gpu_shared {
     gpu_vector *vectors; // [n_vectors]
     size_t n_vectors, vectors_capacity;
     bool awaits;    // tensors are still to come
+    bool tuned;     // a session measures, or has measured, what is fastest: tune.h
     gpu *first;     // the session that was opened meanwhile
     size_t n_sessions;
     bool abandoned; // closes with its last session
@@ -72,6 +73,7 @@ typedef struct {
 } gpu_burst;
 
 typedef struct gpu_selftest gpu_selftest; // selftest.h
+typedef struct gpu_tuning gpu_tuning;     // tune.c
 
 struct gpu {
     ingle_allocator allocator;
@@ -83,6 +85,8 @@ struct gpu {
     char name[192];
     char notes[512];        // a line for each mode that was given up
     gpu_selftest *selftest; // NULL once it has passed
+    gpu_tuning *tuning;     // NULL: nothing is being measured
+    bool modes_forced;
 
     gpu_step *steps; // [n_steps]; the last is the head
     size_t n_steps;
@@ -146,6 +150,10 @@ const gpu_matrix *gpu_shared_matrix(gpu_shared *d, const matrix_source *source, 
 gpu_slice gpu_shared_vector(gpu_shared *d, const graph_weight *w, const matrix_source *order, const char *label,
                             ingle_status *status, ingle_error *err);
 
+gpu_matrix *gpu_own_matrix(gpu_shared *d, const gpu_matrix *m); // one of those, to change its shape
+
+/* Other modes from now on; what was recorded is to be made anew. */
+void gpu_set_modes(gpu *g, const gpu_modes *modes);
 /* Which steps are one dispatch: that depends on the modes. */
 void gpu_fuse(gpu *g);
 /* Graph to steps; matrices and vectors to the device, or places for them. */
@@ -174,6 +182,10 @@ ingle_status gpu_reopen_bursts(gpu *g, ingle_error *err);
 ingle_status gpu_drain(gpu *g, ingle_error *err);
 
 void gpu_record_head(gpu *g, gpu_slice x); // logits of a token
+/* A step's products of one token alone, its context within max_positions (0: whatever attention leaves, it is whole). */
+void gpu_record_products(gpu *g, const gpu_step *st, uint32_t max_positions);
+/* Whether a token's product puts attention's splits together then. */
+bool gpu_merges(const gpu *g, const gpu_step *st, uint32_t max_positions);
 void gpu_end_section(gpu *g); // and notes it as the session's
 
 #endif

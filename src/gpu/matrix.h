@@ -30,11 +30,20 @@ typedef struct {
     gpu_planes planes;
 } gpu_matrix_part;
 
+/* How a product of one token with it is cut: op_matvec.h. */
+typedef struct {
+    uint32_t threads; // a workgroup, T: a power of two
+    uint32_t per_row; // threads that share rows, TPR: a power of two
+    uint32_t rows;    // a thread, R: even where rows belong together
+    uint32_t ahead;   // blocks of a row asked for ahead, U
+} matvec_shape;
+
 typedef struct {
     uint64_t rows, cols;
     uint32_t n_parts;
     gpu_matrix_part *parts;
     ingle_allocator allocator;
+    matvec_shape shape, merging; // what was fastest here (tune.h), as usual and where x comes in splits; {0}: not known
 } gpu_matrix;
 
 /* Row of tensor *tensor that is row `row` of the matrix; and the other way round. */

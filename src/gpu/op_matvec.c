@@ -91,29 +91,67 @@ static matvec_shape merging_shape(const recorder *r, const gpu_matrix_part *w)
     return suited(r, w, s);
 }
 
+static matvec_shape shape_of(const recorder *r, const gpu_matrix *w, const gpu_matrix_part *part, matvec_epilogue epilogue,
+                             bool merges)
+{
+    const matvec_shape *own = merges ? &w->merging : &w->shape;
+    return own->threads ? suited(r, part, *own) : merges ? merging_shape(r, part) : matvec_usual_shape(r, part, epilogue);
+}
+
+matvec_shape matvec_shape_of(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue, bool merges)
+{
+    return shape_of(r, w, &w->parts[0], epilogue, merges);
+}
+
 bool matvec_takes_norm(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue)
 {
-    const matvec_shape s = matvec_usual_shape(r, &w->parts[0], epilogue);
+    const matvec_shape s = matvec_shape_of(r, w, epilogue, false);
     return fits(r, &w->parts[0], &s, 0);
 }
 
 bool matvec_takes_rounded(const recorder *r, const gpu_matrix *w)
 {
-    const matvec_shape s = matvec_usual_shape(r, &w->parts[0], MATVEC_ADD);
+    const matvec_shape s = matvec_shape_of(r, w, MATVEC_ADD, false);
     return multiplies_int8(r, &w->parts[0].planes) && fits(r, &w->parts[0], &s, 0);
 }
 
 bool matvec_takes_merge(const recorder *r, const gpu_matrix *w)
 {
-    const matvec_shape s = merging_shape(r, &w->parts[0]);
+    const matvec_shape s = matvec_shape_of(r, w, MATVEC_ADD, true);
     return w->cols % 32 == 0 && fits(r, &w->parts[0], &s, w->cols * sizeof(float));
+}
+
+static bool gives_rounded(const recorder *r, const gpu_matrix *w, const matvec_shape *s)
+{
+    const uint32_t outs = s->threads / s->per_row * s->rows / 2;
+    return w->n_parts == 1 && w->rows % 32 == 0 && outs % 16 == 0 && fits(r, &w->parts[0], s, outs * sizeof(float));
 }
 
 bool matvec_gives_rounded(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue)
 {
-    const matvec_shape s = matvec_usual_shape(r, &w->parts[0], epilogue);
-    const uint32_t outs = s.threads / s.per_row * s.rows / 2;
-    return w->n_parts == 1 && w->rows % 32 == 0 && outs % 16 == 0 && fits(r, &w->parts[0], &s, outs * sizeof(float));
+    const matvec_shape s = matvec_shape_of(r, w, epilogue, false);
+    return gives_rounded(r, w, &s);
+}
+
+static bool power_of_two(uint32_t n)
+{
+    return n && (n & (n - 1)) == 0;
+}
+
+bool matvec_shape_suits(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue, bool merges,
+                        const matvec_shape *s)
+{
+    const gpu_matrix_part *part = &w->parts[0];
+    const gpu_matrix plain = {.rows = w->rows, .cols = w->cols, .n_parts = w->n_parts, .parts = w->parts};
+    const matvec_shape usual = matvec_shape_of(r, &plain, epilogue, merges);
+    const bool pairs = epilogue != MATVEC_STORE && epilogue != MATVEC_ADD;
+    const uint64_t beside = merges ? w->cols * sizeof(float) : 0;
+    if (!power_of_two(s->threads) || !power_of_two(s->per_row) || s->threads < s->per_row || s->threads < r->modes.subgroup ||
+        s->threads < 32 || s->rows == 0 || s->rows > 8 || s->ahead == 0 || (s->rows % 2 && (pairs || s->rows > 1)))
+        return false;
+    const matvec_shape same = suited(r, part, *s);
+    return memcmp(&same, s, sizeof same) == 0 && fits(r, part, s, beside) == fits(r, part, &usual, beside) &&
+           (!pairs || gives_rounded(r, w, s) == gives_rounded(r, w, &usual));
 }
 
 static void add_epilogue(shader *s, const matvec_op *op)
@@ -195,9 +233,7 @@ void op_matvec(recorder *r, const matvec_op *op)
 {
     for (uint32_t i = 0; i < op->w->n_parts; i++) {
         const gpu_matrix_part *w = &op->w->parts[i];
-        const matvec_shape shape = op->shape   ? *op->shape
-                                   : op->merge ? merging_shape(r, w)
-                                               : matvec_usual_shape(r, w, op->epilogue);
+        const matvec_shape shape = op->shape ? *op->shape : shape_of(r, op->w, w, op->epilogue, op->merge != NULL);
         shader s;
         write_kernel(&s, r, op, w, &shape);
         const uint32_t kernel = recorder_kernel_of(r, &s, op->label);

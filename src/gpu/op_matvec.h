@@ -6,14 +6,6 @@
 #include "gpu/matrix.h"
 #include "gpu/op_attend.h"
 
-/* How the work is cut; what is fastest depends on device and matrix. */
-typedef struct {
-    uint32_t threads;  // a workgroup, T: a power of two
-    uint32_t per_row;  // threads that share rows, TPR: a power of two
-    uint32_t rows;     // a thread, R: even where rows belong together
-    uint32_t ahead;    // blocks of a row asked for ahead, U
-} matvec_shape;
-
 typedef enum { MATVEC_STORE, MATVEC_ADD, MATVEC_GATE_SILU, MATVEC_GATE_GELU, MATVEC_QKV } matvec_epilogue;
 
 typedef struct {
@@ -33,7 +25,7 @@ typedef struct {
     gpu_slice state, rope, k_cache, v_cache;
     kv_layout kv; // both in f16
     uint32_t n_heads, n_rot;
-    const matvec_shape *shape; // NULL: a usual one
+    const matvec_shape *shape; // NULL: the matrix's, or a usual one
 } matvec_op;
 
 void op_matvec(recorder *r, const matvec_op *op);
@@ -49,5 +41,12 @@ bool matvec_takes_merge(const recorder *r, const gpu_matrix *w);
 bool matvec_gives_rounded(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue);
 
 matvec_shape matvec_usual_shape(const recorder *r, const gpu_matrix_part *w, matvec_epilogue epilogue);
+
+/* What a product is cut by now: the matrix's shape, or a usual one. merges: x comes in splits. */
+matvec_shape matvec_shape_of(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue, bool merges);
+/* Whether the matrix may have this shape: one that the device can run, and of which all that is said above is the same
+ * as of the usual one. */
+bool matvec_shape_suits(const recorder *r, const gpu_matrix *w, matvec_epilogue epilogue, bool merges,
+                        const matvec_shape *s);
 
 #endif

@@ -38,6 +38,11 @@ typedef struct gpu_player {
 
     void (*close)(void *user); // frees the device and all buffers
     bool blind;                // it computes nothing: no self-test makes sense
+
+    /* A few KB that are kept for this adapter from one device to the next, where the host can: what was last
+     * remembered, how many bytes (0: nothing, or more than `most`). NULL: it cannot. */
+    size_t (*recall)(void *user, void *to, size_t most);
+    void (*remember)(void *user, const void *bytes, size_t n);
 } gpu_player;
 
 /* Carries out nothing. Checks every tape it gets against `limits`: numbers, states, ranges,

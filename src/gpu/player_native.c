@@ -7,9 +7,12 @@
  * again when answered. */
 #include "gpu/player.h"
 
+#include <stdio.h>
+
 #include "base/error.h"
 #include "gpu/dawn.h"
 #include "gpu/tape_read.h"
+#include "host/host.h"
 
 enum { STAMPS = 64, STAMP_STRIDE = 256, STAGING_LEAST = 4096, WRITES_AHEAD = 32 << 20 };
 
@@ -95,6 +98,7 @@ typedef struct {
     uint64_t written;   // bytes since the GPU was last waited for
     char map_text[160]; // why mapping failed
     void *grown;        // GROW's
+    char cache_name[16]; // of the file with what is kept for this adapter
 } native;
 
 static ingle_status no_memory(ingle_error *err)
@@ -763,6 +767,16 @@ static void native_close(void *user)
     mem_free(&a, p);
 }
 
+static size_t native_recall(void *user, void *to, size_t most)
+{
+    return host_cache_read(((native *)user)->cache_name, to, most);
+}
+
+static void native_remember(void *user, const void *bytes, size_t n)
+{
+    host_cache_write(((native *)user)->cache_name, bytes, n);
+}
+
 ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, const ingle_allocator *a, ingle_error *err)
 {
     static const gpu_native_options defaults = {0};
@@ -778,7 +792,9 @@ ingle_status gpu_native_open(gpu_player *out, const gpu_native_options *opt, con
         mem_free(a, p);
         return status;
     }
-    *out = (gpu_player){p, p->limits, native_play, native_wait, native_close, false};
+    snprintf(p->cache_name, sizeof p->cache_name, "gpu-%08x", (unsigned)str_hash(str_of(p->limits.name)));
+    *out = (gpu_player){.user = p, .limits = p->limits, .play = native_play, .wait = native_wait, .close = native_close,
+                        .recall = native_recall, .remember = native_remember};
     return INGLE_OK;
 }
 

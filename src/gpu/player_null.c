@@ -517,7 +517,7 @@ ingle_status gpu_null_open(gpu_player *out, const gpu_limits *limits, const ingl
     if (a)
         p->allocator = *a;
     p->limits = limits ? *limits : least;
-    *out = (gpu_player){p, p->limits, null_play, null_wait, null_close, true};
+    *out = (gpu_player){.user = p, .limits = p->limits, .play = null_play, .wait = null_wait, .close = null_close, .blind = true};
     return INGLE_OK;
 }
 

@@ -8,7 +8,9 @@
  *   gpu.play(words, n) -> status    as gpu_player's play
  *   gpu.wait(ticket, p) -> status   0: answered, nanoseconds written to p unless it is 0; WAIT: not yet
  *   gpu.failure(p, most) -> n       text of the last status that was neither, UTF-8
- *   gpu.close() */
+ *   gpu.close()
+ *   gpu.recall(p, most) -> n        what is kept for this adapter, as gpu_player's recall
+ *   gpu.remember(p, n)              keeps it */
 #include "gpu/player.h"
 
 #include "base/error.h"
@@ -20,6 +22,8 @@ IMPORT(play) int gpu_import_play(const uint32_t *words, size_t n);
 IMPORT(wait) int gpu_import_wait(uint32_t ticket, uint64_t *answer);
 IMPORT(failure) size_t gpu_import_failure(char *to, size_t most);
 IMPORT(close) void gpu_import_close(void);
+IMPORT(recall) size_t gpu_import_recall(void *to, size_t most);
+IMPORT(remember) void gpu_import_remember(const void *bytes, size_t n);
 
 /* js/src/gpu.ts writes it field by field. */
 _Static_assert(offsetof(gpu_limits, max_buffer) == 128 && offsetof(gpu_limits, max_binding) == 136 &&
@@ -57,13 +61,26 @@ static void close(void *user)
     gpu_import_close();
 }
 
+static size_t recall(void *user, void *to, size_t most)
+{
+    (void)user;
+    return gpu_import_recall(to, most);
+}
+
+static void remember(void *user, const void *bytes, size_t n)
+{
+    (void)user;
+    gpu_import_remember(bytes, n);
+}
+
 ingle_status gpu_host_open(gpu_player *out, const ingle_allocator *a, ingle_error *err)
 {
     (void)a;
     *out = (gpu_player){0};
     const ingle_status status = status_of(gpu_import_open(&out->limits), err);
     if (status == INGLE_OK)
-        *out = (gpu_player){.limits = out->limits, .play = play, .wait = wait, .close = close};
+        *out = (gpu_player){.limits = out->limits, .play = play, .wait = wait, .close = close,
+                            .recall = recall, .remember = remember};
     return status;
 }
 

@@ -151,16 +151,24 @@ static void qkv_one(gpu *g, const gpu_step *st)
 /* Splits of attention that the product after it merges: more take longer there than a dispatch of their own. */
 enum { MOST_MERGED = 16 };
 
-static bool merges(const gpu *g, const gpu_step *st, const attend_op *op)
+static bool leaves_splits(const gpu *g, const gpu_step *st, const attend_op *op)
 {
     const uint32_t splits = attend_splits(g->r, op);
     return st->merges && splits > 1 && splits <= MOST_MERGED;
 }
 
+bool gpu_merges(const gpu *g, const gpu_step *st, uint32_t max_positions)
+{
+    if (st == g->steps || st[-1].kind != GPU_ATTEND || max_positions == 0)
+        return false;
+    const attend_op attention = attend_op_of(g, st - 1, 1, max_positions);
+    return leaves_splits(g, st - 1, &attention);
+}
+
 static void attend_one(gpu *g, const gpu_step *st, uint32_t max_positions)
 {
     attend_op op = attend_op_of(g, st, 1, max_positions);
-    op.leave_partials = merges(g, st, &op);
+    op.leave_partials = leaves_splits(g, st, &op);
     if (st->rounds && !op.leave_partials)
         op.rounded = rounded_one(g, (uint64_t)op.n_heads * op.kv.d_head);
     op_attend(g->r, &op);
@@ -174,12 +182,12 @@ static void linear_one(gpu *g, const gpu_step *st, uint32_t max_positions)
     matvec_op op = {.label = labels[e], .epilogue = epilogues[e], .out = st->out, .state = g->state};
     const gpu_step *before = st - 1; // the first step is the embedding
     attend_op attention;
-    if (before->kind == GPU_ATTEND)
+    if (gpu_merges(g, st, max_positions)) {
         attention = attend_op_of(g, before, 1, max_positions);
-    if (before->kind == GPU_ATTEND && merges(g, before, &attention))
         op.merge = &attention;
-    else if (before->rounds)
+    } else if (before->rounds) {
         op.rounded = rounded_one(g, st->w[0]->cols);
+    }
     if (st->rounds)
         op.out_rounded = rounded_one(g, st->w[0]->rows / 2);
     product_one(g, st, 0, &op);
@@ -215,6 +223,16 @@ void gpu_record_head(gpu *g, gpu_slice x)
     matvec_op op = {.label = "head", .epilogue = MATVEC_STORE, .out = g->logits};
     head.in = x;
     product_one(g, &head, 0, &op);
+}
+
+void gpu_record_products(gpu *g, const gpu_step *st, uint32_t max_positions)
+{
+    if (st->kind == GPU_QKV)
+        qkv_one(g, st);
+    else if (st + 1 == g->steps + g->n_steps)
+        gpu_record_head(g, g->hidden);
+    else
+        linear_one(g, st, max_positions);
 }
 
 /* ---- many tokens ------------------------------------------------------------------------------ */

@@ -163,7 +163,7 @@ static double rms_factor(const float *x)
 
 /* Blocks of the format: quantised random values, or, where nothing quantises, bytes of which any two make a
  * half between 1/16 and 1/4 in size, so that scales are sensible wherever a format has them. */
-static const gpu_matrix *make_matrix(gpu_selftest *t, uint32_t format, float **values)
+static gpu_matrix *make_matrix(gpu_selftest *t, uint32_t format, float **values)
 {
     const quant_traits *traits = quant_find(format);
     uint64_t bytes = 0;
@@ -213,6 +213,7 @@ typedef struct {
     bool takes_rounded; // input that is int8 already
     bool merges;        // input that is attention's splits
     bool gates[2];      // SiLU's and GELU's results as int8
+    matvec_shape normed, plain, merging, gate; // how such products are cut, where that was measured
 } format_uses;
 
 /* GELU's 0.5 x (1 + tanh(z)) is x / (1 + exp(-2 z)). */
@@ -248,7 +249,7 @@ static void test_plain(gpu_selftest *t, const char *what, matvec_op *op, const r
 static void test_products(gpu_selftest *t, uint32_t format, const format_uses *uses)
 {
     float *values;
-    const gpu_matrix *m = make_matrix(t, format, &values);
+    gpu_matrix *m = make_matrix(t, format, &values);
     result *one = expect(t, "a token's product", format, ROWS), *many = expect(t, "a prompt's product", format, TOKENS * ROWS);
     if (!m || !one || !many)
         return;
@@ -260,7 +261,9 @@ static void test_products(gpu_selftest *t, uint32_t format, const format_uses *u
         want_product(one, row, values + row * COLS, t->activations, true);
     for (uint32_t i = 0; i < TOKENS * ROWS; i++)
         want_product(many, i, values + i % ROWS * COLS, t->activations + i / ROWS * COLS, false);
+    m->shape = uses->normed;
     op_matvec(t->r, &single);
+    m->shape = uses->gate;
     for (matvec_epilogue e = MATVEC_GATE_SILU; e <= MATVEC_GATE_GELU; e++) {
         result *k = uses->gates[e - MATVEC_GATE_SILU] ? expect(t, "a token's gate", format, ROWS / 2) : NULL;
         if (!k)
@@ -282,6 +285,8 @@ static void test_products(gpu_selftest *t, uint32_t format, const format_uses *u
     }
     op_matmul(t->r, &several, TOKENS);
     single.gain = (gpu_slice){0};
+    m->shape = uses->plain;
+    m->merging = uses->merging;
     if (uses->merges) {
         single.merge = &t->merge;
         test_plain(t, "a token's product of splits", &single, many);
@@ -523,6 +528,17 @@ static uint32_t format_of(const gpu *g, const gpu_matrix *m)
     return g->shared->weights[i].source.tensors[0]->format;
 }
 
+static void note_shape(const gpu *g, const gpu_step *st, format_uses *uses)
+{
+    for (uint32_t k = 0; k < st->n_w && st->kind != GPU_EMBED; k++) {
+        format_uses *u = &uses[format_of(g, st->w[k])];
+        const graph_epilogue e = st->kind == GPU_QKV ? GRAPH_STORE : st->op->u.linear.epilogue;
+        *(e == GRAPH_STORE ? &u->normed : e == GRAPH_ADD ? &u->plain : &u->gate) = st->w[k]->shape;
+        if (st->w[k]->merging.threads)
+            u->merging = st->w[k]->merging;
+    }
+}
+
 /* What decoding alone does: a step's result goes to the next one as int8, or in parts. */
 static void note_pair(const gpu_selftest *t, const gpu *g, const gpu_step *st, format_uses *uses)
 {
@@ -558,6 +574,7 @@ static void record(gpu_selftest *t, gpu *g)
             else
                 uses[format].multiplied = true;
         }
+        note_shape(g, st, uses);
         note_pair(t, g, st, uses);
         normed[st->kind == GPU_NORM ? st->op->u.norm.norm.kind
                : st->kind == GPU_QKV || st->kind == GPU_LINEAR ? st->op->u.linear.norm.kind

@@ -101,7 +101,8 @@ void gpu_shared_abandon(gpu_shared *d)
 {
     lock(d);
     d->player.close(d->player.user);
-    d->player = (gpu_player){NULL, d->player.limits, play_nothing, wait_for_nothing, close_nothing, d->player.blind};
+    d->player = (gpu_player){.limits = d->player.limits, .play = play_nothing, .wait = wait_for_nothing,
+                             .close = close_nothing, .blind = d->player.blind};
     d->abandoned = true;
     const bool last = d->n_sessions == 0;
     atomic_flag_clear(&d->lock);
@@ -148,6 +149,14 @@ const gpu_matrix *gpu_shared_matrix(gpu_shared *d, const matrix_source *source, 
     if (d->awaits)
         matrix_feed_init(&w->feed, &w->m, source, &d->allocator);
     return &w->m;
+}
+
+gpu_matrix *gpu_own_matrix(gpu_shared *d, const gpu_matrix *m)
+{
+    size_t i = 0;
+    while (&d->weights[i].m != m)
+        i++;
+    return &d->weights[i].m;
 }
 
 static uint64_t vector_rows(const gpu_shared *d, const gpu_vector *v)

@@ -1,5 +1,5 @@
 /* What the core asks of a host: files as memory, threads, time. One implementation is linked:
- * host_posix.c natively. Nothing else in src/ touches a file, a clock or a thread. */
+ * host_posix.c and cache_posix.c natively. Nothing else in src/ touches a file, a clock or a thread. */
 #ifndef INGLE_HOST_HOST_H
 #define INGLE_HOST_HOST_H
 
@@ -13,6 +13,11 @@ typedef struct {
 
 ingle_status host_file_map(host_file *out, const char *path, ingle_error *err);
 void host_file_unmap(host_file *f); // {0} is a no-op
+
+/* Small files of the user's that may be gone tomorrow: in $XDG_CACHE_HOME/ingle or ~/.cache/ingle. read: how many bytes
+ * there are; 0: none, more than `most`, or not to be had. write: whole or not at all; it may fail in silence. */
+size_t host_cache_read(const char *name, void *to, size_t most);
+void host_cache_write(const char *name, const void *from, size_t n);
 
 /* Says that these bytes of a mapped file are not needed in memory for now; they come back when read.
  * Only for host_file_map's memory: anywhere else bytes would be lost. */

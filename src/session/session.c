@@ -50,7 +50,7 @@ static bool wants_gpu(const ingle_model *m, const ingle_session_options *opt, bo
 
 static ingle_status gpu_memory(const ingle_model *m, const cpu_options *o, ingle_memory *out, ingle_error *err)
 {
-    const gpu_options opt = {o->n_ctx, o->n_batch, o->k_format, o->v_format, NULL, false};
+    const gpu_options opt = {.n_ctx = o->n_ctx, .n_batch = o->n_batch, .k_format = o->k_format, .v_format = o->v_format};
     gpu_needs needs;
     const ingle_status status = gpu_plan(&m->graph, &opt, &needs, err);
     if (status == INGLE_OK)

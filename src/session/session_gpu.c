@@ -5,13 +5,20 @@
 #include "base/error.h"
 #include "session/session.h"
 
+/* What is asked of kernels. */
+typedef struct {
+    gpu_modes modes;
+    bool named; // modes are: else the device's best
+    gpu_measure measure;
+} kernel_choice;
+
 /* ingle_model.gpu_data */
 typedef struct {
     ingle_allocator allocator;
     gpu_shared *shared;
     gpu *first; // the loader's session, until one is opened with these options
     gpu_options options;
-    gpu_modes modes;
+    kernel_choice choice;
 } model_gpu;
 
 static void free_model_gpu(void *data)
@@ -25,44 +32,46 @@ static void free_model_gpu(void *data)
     mem_free(&a, mg);
 }
 
-/* The modes that a text such as "int8,subgroups" names, of those that the device has. */
-static ingle_status gpu_modes_of(const char *names, const gpu_limits *limits, gpu_modes *out, ingle_error *err)
+/* What a text such as "int8,subgroups" names, of what the device has. */
+static ingle_status choice_of(const char *names, const gpu_limits *limits, kernel_choice *out, ingle_error *err)
 {
-    *out = gpu_best_modes(limits);
-    if (!names)
-        return INGLE_OK;
-    const gpu_modes best = *out;
-    *out = (gpu_modes){.rolled = best.rolled};
-    for (const char *at = names; *at;) {
+    const gpu_modes best = gpu_best_modes(limits);
+    *out = (kernel_choice){.modes = {.rolled = best.rolled}};
+    for (const char *at = names ? names : ""; *at;) {
         const str name = {at, strcspn(at, ",")};
-        if (str_equal(name, STR("int8")))
-            out->dot_int8 = best.dot_int8;
+        const bool measured = str_equal(name, STR("measured")), usual = str_equal(name, STR("usual"));
+        if (measured || usual)
+            out->measure = measured ? GPU_MEASURE_ALWAYS : GPU_MEASURE_NEVER;
+        else if (str_equal(name, STR("int8")))
+            out->modes.dot_int8 = best.dot_int8;
         else if (str_equal(name, STR("subgroups")))
-            out->subgroup = best.subgroup;
+            out->modes.subgroup = best.subgroup;
         else if (str_equal(name, STR("f16")))
-            out->f16 = best.f16;
+            out->modes.f16 = best.f16;
         else if (!str_equal(name, STR("f32")))
-            return error_set(err, INGLE_ERR_USAGE, "GPU kernels: \"%.*s\" is none of int8, subgroups, f16, f32",
+            return error_set(err, INGLE_ERR_USAGE, "GPU kernels: \"%.*s\" is none of int8, subgroups, f16, f32, measured, usual",
                              STR_ARG(name));
+        out->named = out->named || !(measured || usual);
         at += name.n + (at[name.n] == ',');
     }
     return INGLE_OK;
 }
 
-static gpu_options options_of(const cpu_options *o, const gpu_modes *modes)
+static gpu_options options_of(const cpu_options *o, const kernel_choice *k)
 {
-    return (gpu_options){o->n_ctx, o->n_batch, o->k_format, o->v_format, modes, false};
+    return (gpu_options){.n_ctx = o->n_ctx, .n_batch = o->n_batch, .k_format = o->k_format, .v_format = o->v_format,
+                         .modes = k->named ? &k->modes : NULL, .measure = k->measure};
 }
 
 static bool same_modes(const gpu_modes *a, const gpu_modes *b)
 {
-    return a->subgroup == b->subgroup && a->f16 == b->f16 && a->dot_int8 == b->dot_int8;
+    return (!a && !b) || (a && b && a->subgroup == b->subgroup && a->f16 == b->f16 && a->dot_int8 == b->dot_int8);
 }
 
 static bool same_options(const gpu_options *a, const gpu_options *b)
 {
     return a->n_ctx == b->n_ctx && a->n_batch == b->n_batch && a->k_format == b->k_format && a->v_format == b->v_format &&
-           same_modes(a->modes, b->modes);
+           same_modes(a->modes, b->modes) && a->measure == b->measure;
 }
 
 /* ---- opening ---------------------------------------------------------------------------------- */
@@ -112,7 +121,7 @@ static ingle_status attach(ingle_session *s, ingle_model *m, ingle_error *err)
 {
     ingle_status status = INGLE_OK;
     gpu_player player;
-    gpu_modes chosen;
+    kernel_choice chosen;
     drop_unused(m, false);
     if (!m->gpu_data && m->on_gpu)
         return error_set(err, INGLE_ERR_DEVICE_LOST, "the weights went with the GPU: they must be read again");
@@ -123,7 +132,7 @@ static ingle_status attach(ingle_session *s, ingle_model *m, ingle_error *err)
     }
     model_gpu *mg = m->gpu_data;
     if (status == INGLE_OK)
-        status = gpu_modes_of(s->has_gpu_names ? s->gpu_names : NULL, gpu_shared_limits(mg->shared), &chosen, err);
+        status = choice_of(s->has_gpu_names ? s->gpu_names : NULL, gpu_shared_limits(mg->shared), &chosen, err);
     if (status != INGLE_OK)
         return status;
     gpu_options opt = options_of(&s->options, &chosen);
@@ -172,7 +181,7 @@ typedef struct {
     ingle_allocator allocator;
     gpu_player player; // until the header is there; close NULL: taken
     ingle_session_options opt;
-    gpu_modes modes;
+    kernel_choice choice;
     gpu_shared *shared; // the model's
     ingle_model *again; // whose weights are read again; NULL: the loader's own
     bool ended;
@@ -205,8 +214,8 @@ static ingle_status load_header(void *user, ingle_model *m, ingle_error *err)
     if (status != INGLE_OK)
         return status;
     model_gpu *mg = m->gpu_data;
-    mg->modes = l->modes;
-    mg->options = options_of(&o, &mg->modes);
+    mg->choice = l->choice;
+    mg->options = options_of(&o, &mg->choice);
     l->shared = mg->shared;
     return gpu_open(&mg->first, mg->shared, &mg->options, &m->allocator, err);
 }
@@ -253,7 +262,7 @@ static ingle_status load_on(ingle_loader *loader, ingle_model *again, const gpu_
         return error_memory(err, sizeof *l, "a loader");
     }
     *l = (load){.allocator = m->allocator, .player = *player, .opt = opt ? *opt : zero, .again = again};
-    const ingle_status status = gpu_modes_of(l->opt.gpu, &player->limits, &l->modes, err);
+    const ingle_status status = choice_of(l->opt.gpu, &player->limits, &l->choice, err);
     l->opt.gpu = l->opt.cpu = NULL; // the caller's texts
     if (status != INGLE_OK) {
         load_close(l);
