@@ -23,6 +23,23 @@ async function firstTokens(visit) {
   return model
 }
 
+/** Tokens a second of an answer, as a page that shows it has them: text, messages and all. */
+async function answer(model, depth, n) {
+  const prompt = Array.from({ length: depth }, (_, i) => 300 + i % 100)
+  const rates = []
+  for (let i = 0; i < (job.repetitions ?? 5); i++) {
+    const times = []
+    let tokens = 0
+    for await (const part of model.generate(prompt.map(id => id + i), { temperature: 0, maxTokens: n + 1, ignoreEos: true })) {
+      tokens += part.tokens.length
+      times.push({ at: performance.now(), tokens })
+    }
+    const [first, last] = [times[0], times.at(-1)]
+    rates.push((last.tokens - first.tokens) / (last.at - first.at) * 1000)
+  }
+  await post({ what: 'answer', depth, test: `tg${n}`, clock_per_s_median: rates.sort((a, b) => a - b)[rates.length >> 1] })
+}
+
 /** Half a second of work, so that the clock of the GPU is up. */
 async function warmUp(model) {
   const start = performance.now()
@@ -44,6 +61,7 @@ try {
     const rows = await model.bench({ prompt: [1], generate: [job.generate ?? 128], depth, repetitions: job.repetitions ?? 5 })
     const row = rows.find(r => r.test.startsWith('tg'))
     await post({ what: 'decode', depth, ...row, share: row.gbps * 1e9 / bandwidth })
+    await answer(model, depth, job.generate ?? 128)
   }
   for (const n of job.prompt ?? [128, 512, 2048]) {
     await warmUp(model)
