@@ -3,9 +3,10 @@
 //     node bench/gpu/drive.mjs [--out FILE] [--seconds N] JOBS.json [NAME ...]
 //
 // JOBS.json: [{ name, model: path of a GGUF file, f16: 1 to show shader-f16 where it is hidden, prompt, generate,
-// depths, context, kernels, memory, visits, timeout: seconds }]. CHROME: an executable that starts a headless Chromium with
+// depths, context, kernels, memory, visits, watchMemory, timeout: seconds }]. CHROME: an executable that starts a headless Chromium with
 // WebGPU and passes its arguments on; CHROME_FLAGS: more of them. What costs processor time is told by process
-// and thread (Linux): shares of one processor between a mark and the next result.
+// and thread (Linux): shares of one processor between a mark and the next result. So is memory beyond what there was at a
+// mark that asks for it: the page's is the role renderer, the copies on their way to the GPU are gpu-process's.
 //
 // Jobs with page: 'wllama', 'webllm' or 'transformers' measure another engine (peer.mjs), from the folder that PEERS
 // names; a model may be a folder there. --out: a line of JSON for each job is added to FILE. --seconds: no job goes on
@@ -32,9 +33,10 @@ const jobs = JSON.parse(readFileSync(jobsFile, 'utf8')).filter(job => !wanted.le
 const models = new Map(jobs.map(job => [basename(job.model), job.model]))
 let current
 let mark
+let watched
 
-/** Seconds of processor time of a process and its children, by role and thread. */
-function cpuTimes(root) {
+/** A process and its children: { pid, role }. */
+function processes(root) {
   const children = new Map()
   for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
     try {
@@ -42,12 +44,22 @@ function cpuTimes(root) {
       children.set(parent, [...children.get(parent) ?? [], pid])
     } catch {} // gone meanwhile
   }
-  const times = {}
+  const all = []
   for (const queue = [String(root)]; queue.length;) {
     const pid = queue.pop()
     queue.push(...children.get(pid) ?? [])
     try {
-      const role = /--type=(\S+)/.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '))?.[1] ?? 'browser'
+      all.push({ pid, role: /--type=(\S+)/.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '))?.[1] ?? 'browser' })
+    } catch {}
+  }
+  return all
+}
+
+/** Seconds of processor time, by role and thread. */
+function cpuTimes(root) {
+  const times = {}
+  for (const { pid, role } of processes(root)) {
+    try {
       for (const thread of readdirSync(`/proc/${pid}/task`)) {
         const [head, tail] = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').split(') ')
         const fields = tail.split(' ')
@@ -57,6 +69,33 @@ function cpuTimes(root) {
     } catch {}
   }
   return { at: performance.now() / 1000, times }
+}
+
+/** Bytes of memory, shared pages by parts, by role and in all. */
+function memory(list) {
+  const bytes = { all: 0 }
+  for (const { pid, role } of list) {
+    try {
+      const pss = 1024 * Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))[1])
+      bytes[role] = (bytes[role] ?? 0) + pss
+      bytes.all += pss
+    } catch {}
+  }
+  return bytes
+}
+
+/** Watches memory until it is told to end; by how much it was more than at first, at most. */
+function watchMemory(root) {
+  const first = memory(processes(root))
+  const most = {}
+  const timer = setInterval(() => {
+    for (const [role, bytes] of Object.entries(memory(processes(root))))
+      most[role] = Math.max(most[role] ?? 0, bytes - (first[role] ?? 0))
+  }, 50)
+  return () => {
+    clearInterval(timer)
+    return Object.fromEntries(Object.entries(most).filter(([, bytes]) => bytes >= 1 << 20))
+  }
 }
 
 function shares(before, after) {
@@ -69,10 +108,11 @@ function take(row) {
   const now = cpuTimes(current.pid)
   if (row.what === 'mark') {
     mark = now
+    watched = row.memory && watchMemory(current.pid)
     return
   }
-  const cpu = mark ? { cpu: shares(mark, now) } : {}
-  mark = undefined
+  const cpu = { ...mark ? { cpu: shares(mark, now) } : {}, ...watched ? { memory: watched() } : {} }
+  mark = watched = undefined
   console.log(JSON.stringify({ job: current.name, ...row, ...cpu }))
   current.rows.push({ ...row, ...cpu })
   if (row.what === 'end')

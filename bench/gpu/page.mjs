@@ -1,7 +1,7 @@
 // Measures the package on this browser's GPU and posts what it finds to the server that served it.
 // The job comes in the address: { model, prompt, generate, depths, context, kernels, repetitions, memory: bytes to measure
-// reading over, visits: how often to load; the first time finds out which kernels are fastest }. share: of that speed,
-// that weights are read with.
+// reading over, visits: how often to load; the first time finds out which kernels are fastest, watchMemory: true, while it
+// loads, which takes longer then }. share: of that speed, that weights are read with.
 import { load } from '/ingle/index.js'
 import { readBandwidth } from './bandwidth.mjs'
 
@@ -10,6 +10,7 @@ const post = row => fetch('/result', { method: 'POST', body: JSON.stringify(row)
 
 /** Milliseconds from load() to the first token of a short prompt, and of a second prompt. */
 async function firstTokens(visit) {
+  await post({ what: 'mark', memory: job.watchMemory })
   const start = performance.now()
   const model = await load(new URL(`/model/${job.model}`, location.href), {
     backend: job.backend ?? 'gpu', contextSize: job.context ?? 4608, ...job.kernels === undefined ? {} : { kernels: job.kernels },
