@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes a llama-family GGUF file with random weights, to measure speed with. Standard library only.
+"""Writes a GGUF file with random weights in the shape of a Llama or Qwen2, to measure speed with.
+Standard library only.
 
     python3 bench/make_gguf.py --preset smollm2-135m --type q4_0 OUT.gguf
 
@@ -7,35 +8,49 @@ The text that comes out is noise, but the time a token takes is that of a real m
 shape and formats: scales are those of real weights, so that no value is denormal or overflows.
 Matrices have the formats that llama-quantize gives them; where a row is no multiple of 256, a
 K-quant falls back as it does there (Q4_K to Q5_0, Q6_K to Q8_0). The tokenizer has bytes and single
-letters only: "a b c" is one token a letter. Not for anything but speed."""
+letters only, whatever the family: "a b c" is one token a letter. Rows of the head that belong to bytes
+are zero, so that greedy answers are valid UTF-8, which some engines insist on. Not for anything but speed."""
 import argparse
+import math
 import os
 import random
 import struct
 import sys
+from collections import namedtuple
 
+# family: general.architecture. rope_scaled: divisors of the rotation's frequencies, as Llama 3.2 has.
+Shape = namedtuple("Shape", "family d_model n_layers n_heads n_kv_heads d_ff n_vocab tied_head "
+                            "rope_base n_ctx rope_scaled", defaults=(False,))
 PRESETS = {
-    # name: (d_model, n_layers, n_heads, n_kv_heads, d_ff, n_vocab, tied head, rope base, n_ctx)
-    "tiny": (256, 2, 4, 2, 512, 512, False, 10000.0, 2048),
-    "tiny-narrow": (64, 2, 4, 2, 256, 512, True, 10000.0, 2048),
-    "smollm2-135m": (576, 30, 9, 3, 1536, 49152, True, 100000.0, 8192),
-    "tinyllama-1.1b": (2048, 22, 32, 4, 5632, 32000, False, 10000.0, 2048),
+    "tiny": Shape("llama", 256, 2, 4, 2, 512, 512, False, 1e4, 2048),
+    "tiny-narrow": Shape("llama", 64, 2, 4, 2, 256, 512, True, 1e4, 2048),
+    "tiny-qwen2": Shape("qwen2", 256, 2, 4, 2, 512, 512, True, 1e6, 2048),
+    "tiny-scaled": Shape("llama", 256, 2, 4, 2, 512, 512, True, 5e5, 16384, True),
+    "smollm2-135m": Shape("llama", 576, 30, 9, 3, 1536, 49152, True, 1e5, 8192),
+    "tinyllama-1.1b": Shape("llama", 2048, 22, 32, 4, 5632, 32000, False, 1e4, 2048),
+    "qwen2-0.5b": Shape("qwen2", 896, 24, 14, 2, 4864, 151936, True, 1e6, 32768),
+    "qwen2-1.5b": Shape("qwen2", 1536, 28, 12, 2, 8960, 151936, True, 1e6, 32768),
+    "llama-3.2-1b": Shape("llama", 2048, 16, 32, 8, 8192, 128256, True, 5e5, 131072, True),
+    "llama-3.2-3b": Shape("llama", 3072, 28, 24, 8, 8192, 128256, True, 5e5, 131072, True),
+    "llama-2-7b": Shape("llama", 4096, 32, 32, 32, 11008, 32000, False, 1e4, 4096),
 }
 # type of the file: (its number in general.file_type, format of matrices, of the head)
 TYPES = {
+    "f16": (1, "F16", "F16"),
     "q4_0": (2, "Q4_0", "Q6_K"),
     "q4_1": (3, "Q4_1", "Q6_K"),
     "q8_0": (7, "Q8_0", "Q8_0"),
     "q4_k": (14, "Q4_K", "Q6_K"),
 }
 FALLBACK = {"Q4_K": "Q5_0", "Q6_K": "Q8_0"}
-# format: (number in the file, values a block, bytes a block)
+# format: (number in the file, values a block, bytes a block); F16 is made 32 values at a time
 FORMATS = {
-    "F32": (0, 1, 4), "Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22),
+    "F32": (0, 1, 4), "F16": (1, 32, 64), "Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22),
     "Q8_0": (8, 32, 34), "Q4_K": (12, 256, 144), "Q6_K": (14, 256, 210),
 }
 SPREAD = 0.02  # standard deviation of the weights, as in trained models of this size
 ALIGN = 32
+BYTES = range(3, 259)  # ids of the vocabulary's bytes
 U32, I32, FLOAT, BOOL, TEXT, LIST = 4, 5, 6, 7, 8, 9
 
 
@@ -80,6 +95,8 @@ def k_scales(rng):
 
 def block(name, rng):
     """One block of random values around 0 with a deviation of about SPREAD."""
+    if name == "F16":
+        return struct.pack("<32e", *(rng.gauss(0, SPREAD) for _ in range(32)))
     scale = SPREAD * rng.uniform(0.8, 1.2)
     if name == "Q4_0":
         return struct.pack("<e", scale / 4.6) + rng.randbytes(16)
@@ -98,6 +115,25 @@ def block(name, rng):
     raise ValueError(name)
 
 
+def rope_divisors(shape):
+    """What Llama 3.2 divides the frequencies of rotation by: 32 where a turn takes longer than the 8,192
+    tokens it was first trained on, 1 where it takes less than a quarter of them, else between the two."""
+    factor, low, high, trained = 32.0, 1.0, 4.0, 8192
+    n_rot, out = shape.d_model // shape.n_heads, []
+    for i in range(n_rot // 2):
+        turns = trained * shape.rope_base ** (-2 * i / n_rot) / (2 * math.pi)
+        part = min(max((turns - low) / (high - low), 0.0), 1.0)
+        out.append(1.0 / ((1.0 - part) / factor + part))
+    return out
+
+
+def vector(name, n, shape, rng):
+    """The values of a tensor of one row, which is F32 in files of any type."""
+    if name == "rope_freqs.weight":
+        return rope_divisors(shape)
+    return [rng.gauss(0, SPREAD) for _ in range(n)] if name.endswith(".bias") else [1.0] * n
+
+
 class Pool:
     """A few thousand random blocks of each format; a tensor is filled from places in it drawn at
     random, which is as good for speed and takes no time."""
@@ -107,9 +143,6 @@ class Pool:
 
     def write(self, f, name, n):
         _, per, size = FORMATS[name]
-        if name == "F32":  # norms
-            f.write(struct.pack("<f", 1.0) * n)
-            return
         if name not in self.blocks:
             self.blocks[name] = b"".join(block(name, self.rng) for _ in range(self.n_blocks))
         left = n // per
@@ -120,23 +153,37 @@ class Pool:
             left -= count
 
 
-def tensors_of(preset, kind):
+def write_matrix(f, pool, fmt, dims, n_bytes, zeros=range(0)):
+    """zeros: the rows of which all values are 0; an all-zero block is that in every format."""
+    columns, rows = dims
+    pool.write(f, fmt, columns * zeros.start)
+    f.write(bytes(n_bytes // rows * len(zeros)))
+    pool.write(f, fmt, columns * (rows - zeros.stop))
+
+
+def tensors_of(shape, kind):
     """(name, dimensions, format) of all tensors."""
-    d_model, n_layers, n_heads, n_kv_heads, d_ff, n_vocab, tied, _, _ = PRESETS[preset]
-    d_kv = d_model // n_heads * n_kv_heads
+    d_model, d_ff, n_vocab = shape.d_model, shape.d_ff, shape.n_vocab
+    d_head = d_model // shape.n_heads
+    d_kv = d_head * shape.n_kv_heads
     _, matrix, head = TYPES[kind]
 
     def tensor(name, columns, rows, wanted):
         fits = columns % FORMATS[wanted][1] == 0
         return name, (columns, rows), wanted if fits else FALLBACK[wanted]
 
-    out = [tensor("token_embd.weight", d_model, n_vocab, head if tied else matrix)]
-    if not tied:
+    out = [tensor("token_embd.weight", d_model, n_vocab, head if shape.tied_head else matrix)]
+    if not shape.tied_head:
         out.append(tensor("output.weight", d_model, n_vocab, head))
     out.append(("output_norm.weight", (d_model,), "F32"))
-    for i in range(n_layers):
+    if shape.rope_scaled:
+        out.append(("rope_freqs.weight", (d_head // 2,), "F32"))
+    for i in range(shape.n_layers):
         out += [(f"blk.{i}.attn_norm.weight", (d_model,), "F32"),
                 (f"blk.{i}.ffn_norm.weight", (d_model,), "F32")]
+        if shape.family == "qwen2":
+            out += [(f"blk.{i}.attn_{name}.bias", (rows,), "F32")
+                    for name, rows in (("q", d_model), ("k", d_kv), ("v", d_kv))]
         out += [tensor(f"blk.{i}.{name}.weight", columns, rows, matrix) for name, columns, rows in (
             ("attn_q", d_model, d_model), ("attn_k", d_model, d_kv), ("attn_v", d_model, d_kv),
             ("attn_output", d_model, d_model), ("ffn_gate", d_model, d_ff),
@@ -145,23 +192,26 @@ def tensors_of(preset, kind):
 
 
 def metadata_of(preset, kind):
-    d_model, n_layers, n_heads, n_kv_heads, d_ff, n_vocab, _, rope_base, n_ctx = PRESETS[preset]
-    tokens, scores, kinds = vocabulary(n_vocab)
+    shape = PRESETS[preset]
+    tokens, scores, kinds = vocabulary(shape.n_vocab)
+    sizes = [
+        ("vocab_size", U32, shape.n_vocab),
+        ("context_length", U32, shape.n_ctx),
+        ("embedding_length", U32, shape.d_model),
+        ("block_count", U32, shape.n_layers),
+        ("feed_forward_length", U32, shape.d_ff),
+        ("rope.dimension_count", U32, shape.d_model // shape.n_heads),
+        ("rope.freq_base", FLOAT, shape.rope_base),
+        ("attention.head_count", U32, shape.n_heads),
+        ("attention.head_count_kv", U32, shape.n_kv_heads),
+        ("attention.layer_norm_rms_epsilon", FLOAT, 1e-6 if shape.family == "qwen2" else 1e-5),
+    ]
     return [
-        ("general.architecture", TEXT, "llama"),
+        ("general.architecture", TEXT, shape.family),
         ("general.name", TEXT, f"random {preset} {kind}"),
         ("general.file_type", U32, TYPES[kind][0]),
         ("general.quantization_version", U32, 2),
-        ("llama.vocab_size", U32, n_vocab),
-        ("llama.context_length", U32, n_ctx),
-        ("llama.embedding_length", U32, d_model),
-        ("llama.block_count", U32, n_layers),
-        ("llama.feed_forward_length", U32, d_ff),
-        ("llama.rope.dimension_count", U32, d_model // n_heads),
-        ("llama.rope.freq_base", FLOAT, rope_base),
-        ("llama.attention.head_count", U32, n_heads),
-        ("llama.attention.head_count_kv", U32, n_kv_heads),
-        ("llama.attention.layer_norm_rms_epsilon", FLOAT, 1e-5),
+        *((f"{shape.family}.{key}", type_, value) for key, type_, value in sizes),
         ("tokenizer.ggml.model", TEXT, "llama"),
         ("tokenizer.ggml.tokens", TEXT, tokens),
         ("tokenizer.ggml.scores", FLOAT, scores),
@@ -175,26 +225,37 @@ def metadata_of(preset, kind):
     ]
 
 
-def write(path, preset, kind, seed=1):
-    """Writes the file beside its place first, so that one that is there is whole."""
-    tensors, metadata = tensors_of(preset, kind), metadata_of(preset, kind)
+def header_of(tensors, metadata):
+    """The file up to the tensors' data, and (values, bytes) of each tensor."""
     infos, offset, sizes = [], 0, []
-    for name, shape, fmt in tensors:
+    for name, dims, fmt in tensors:
         number, per, size = FORMATS[fmt]
-        n = shape[0] * (shape[1] if len(shape) == 2 else 1)
-        infos.append(text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, number, offset))
+        n = math.prod(dims)
+        infos.append(text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, number, offset))
         sizes.append((n, n // per * size))
         offset += -(-sizes[-1][1] // ALIGN) * ALIGN
     header = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))
     header += b"".join(entry(*m) for m in metadata) + b"".join(infos)
-    pool = Pool(seed)
+    return header + bytes(-len(header) % ALIGN), sizes
+
+
+def write(path, preset, kind, seed=1):
+    """Writes the file beside its place first, so that one that is there is whole. Returns how many
+    values and bytes its tensors have."""
+    shape = PRESETS[preset]
+    tensors = tensors_of(shape, kind)
+    header, sizes = header_of(tensors, metadata_of(preset, kind))
+    pool, head = Pool(seed), "token_embd.weight" if shape.tied_head else "output.weight"
     with open(path + ".part", "wb") as f:
-        f.write(header + bytes(-len(header) % ALIGN))
-        for (_, _, fmt), (n, n_bytes) in zip(tensors, sizes):
-            pool.write(f, fmt, n)
+        f.write(header)
+        for (name, dims, fmt), (n, n_bytes) in zip(tensors, sizes):
+            if len(dims) == 1:
+                f.write(struct.pack(f"<{n}f", *vector(name, n, shape, pool.rng)))
+            else:
+                write_matrix(f, pool, fmt, dims, n_bytes, BYTES if name == head else range(0))
             f.write(bytes(-n_bytes % ALIGN))
     os.replace(path + ".part", path)
-    return sum(n for n, _ in sizes), offset
+    return tuple(map(sum, zip(*sizes)))
 
 
 def main():

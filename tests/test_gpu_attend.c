@@ -701,7 +701,7 @@ static void pairs(void)
     shader_u32(&s, "N_CTX", l.n_ctx);
     shader_u32(&s, "HEADS", l.n_kv_heads);
     shader_part(&s, "kv_write_f16");
-    CHECK(text_add(&s.text, pairs_kernel, strlen(pairs_kernel)));
+    shader_code(&s, pairs_kernel);
     const gpu_slice k = room(&d, kv_k_bytes(&l)), v = room(&d, kv_v_bytes(&l));
     const gpu_bind binds[] = {{"kc", k}, {"vc", v}};
     const uint32_t kernel = recorder_kernel_of(&d.r, &s, "pairs"), section = recorder_section(&d.r);

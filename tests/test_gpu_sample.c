@@ -406,9 +406,9 @@ enum { SEQUENCE = 200, SEQUENCE_VOCAB = 1500 };
 
 /* A model of its kind: logits that depend on the last token and the position, exact in f32. */
 static const char model_source[] =
-    "@group(0) @binding(0) var<storage, read> ids: array<u32>;\n"
-    "@group(0) @binding(1) var<storage, read> state: array<u32>;\n"
-    "@group(0) @binding(2) var<storage, read_write> logits: array<f32>;\n"
+    "@group(0) @binding(auto) var<storage, read> ids: array<u32>;\n"
+    "@group(0) @binding(auto) var<storage, read> state: array<u32>;\n"
+    "@group(0) @binding(auto) var<storage, read_write> logits: array<f32>;\n"
     "fn mix(x: u32) -> u32 { let y = (x ^ (x >> 16u)) * 0x7feb352du; return (y ^ (y >> 15u)) * 0x846ca68bu; }\n"
     "@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) at: vec3<u32>) {\n"
     "    let h = mix(at.x + mix(ids[0] + mix(state[0])));\n"
@@ -432,11 +432,7 @@ static uint32_t model_kernel(fixture *f)
 {
     shader s;
     shader_init(&s, NULL);
-    CHECK(text_add(&s.text, model_source, sizeof model_source - 1));
-    s.bindings[0] = (shader_binding){"ids", false};
-    s.bindings[1] = (shader_binding){"state", false};
-    s.bindings[2] = (shader_binding){"logits", true};
-    s.n_bindings = 3;
+    shader_code(&s, model_source);
     return recorder_kernel_of(&f->r, &s, "model");
 }
 

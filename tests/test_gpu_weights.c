@@ -141,7 +141,7 @@ static uint32_t blocks_kernel(device *d, const gpu_planes *p)
         "    if (id.x < ROWS * NB) { write_block(id.x, load_block(id.x / NB, id.x % NB)); }\n"
         "}\n";
     shader s;
-    char binding[96];
+    char code[1024];
     shader_init(&s, NULL);
     shader_u32(&s, "ROWS", p->rows);
     shader_u32(&s, "NB", p->n_blocks);
@@ -150,11 +150,9 @@ static uint32_t blocks_kernel(device *d, const gpu_planes *p)
         shader_part(&s, "weights");
         shader_part(&s, "floats");
     }
-    s.bindings[s.n_bindings] = (shader_binding){"result", true};
-    snprintf(binding, sizeof binding, "@group(0) @binding(%u) var<storage, read_write> result: array<vec4<u32>>;\n",
-             (unsigned)s.n_bindings++);
-    CHECK(text_add_str(&s.text, str_of(binding)) && text_add_str(&s.text, str_of(floats)) &&
-          (!p->integers || text_add_str(&s.text, str_of(integers))) && text_add_str(&s.text, str_of(entry)));
+    shader_code(&s, "@group(0) @binding(auto) var<storage, read_write> result: array<vec4<u32>>;\n");
+    snprintf(code, sizeof code, "%s%s%s", floats, p->integers ? integers : "", entry);
+    shader_code(&s, code);
     return recorder_kernel_of(&d->r, &s, p->part);
 }
 

@@ -8,18 +8,24 @@ the fuzz corpora, or a make target that tests the browser side. Each closes with
 N failed, N skipped"; one that dies, hangs or says nothing counts as one failure. What a program
 prints is shown when it fails; reasons for skipping are always shown. The last line is the total;
 exit status 1 if anything failed.
+
+As many run side by side as there are processors ($INGLE_JOBS: another number), those that take long
+first; make targets one after the other, since they build in the same place.
 """
 import glob
 import os
+import queue
 import re
 import subprocess
 import sys
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("INGLE_BUILD", "build/native")
 LIMIT_S = 900  # for one program; far beyond what any should take, sanitizers included
 WEB_TARGETS = ("test-ops", "test-wasm", "test-web", "accept-web")
+LONG = ("tests/test_cli.py", "tests/test_revive.c", "tests/test_cpu.c", "tests/test_gpu_stream.c")
 CLOSING = re.compile(r"^(?:.*: )?(\d+) passed, (\d+) failed, (\d+) skipped$")
 
 
@@ -86,26 +92,52 @@ def judge(status, output):
     return (*counts, "")
 
 
+def report(name, status, output, seconds):
+    """Prints what became of a program; its counts."""
+    *counts, complaint = judge(status, output)
+    shown = output if counts[1] else "".join(
+        line + "\n" for line in output.splitlines() if line.startswith("skipped:"))
+    sys.stdout.write(shown)
+    if shown and not shown.endswith("\n"):
+        print()
+    print("{:4} {:28} {:4} passed {:3} failed {:3} skipped {:8.2f} s  {}".format(
+        "FAIL" if counts[1] else "ok", name, *counts, seconds, complaint).rstrip(), flush=True)
+    return counts
+
+
+def side_by_side(chains, env, lanes):
+    """Yields what run() gives for each program, as they end. A chain's programs take turns."""
+    waiting, done = queue.SimpleQueue(), queue.SimpleQueue()
+
+    def work():
+        while True:
+            try:
+                chain = waiting.get_nowait()
+            except queue.Empty:
+                return
+            for name, argv in chain:
+                began = time.time()
+                status, output = run(name, argv, env)
+                done.put((name, status, output, time.time() - began))
+
+    for chain in chains:
+        waiting.put(chain)
+    for _ in range(lanes):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in range(sum(map(len, chains))):
+        yield done.get()
+
+
 def main(names):
     os.chdir(TOP)
-    env = environment()
     total = [0, 0, 0]
     start = time.time()
-    for name, argv in programs():
-        if names and not any(n in name for n in names):
-            continue
-        began = time.time()
-        status, output = run(name, argv, env)
-        seconds = time.time() - began
-        *counts, complaint = judge(status, output)
-        total = [a + b for a, b in zip(total, counts)]
-        shown = output if counts[1] else "".join(
-            line + "\n" for line in output.splitlines() if line.startswith("skipped:"))
-        sys.stdout.write(shown)
-        if shown and not shown.endswith("\n"):
-            print()
-        print("{:4} {:28} {:4} passed {:3} failed {:3} skipped {:8.2f} s  {}".format(
-            "FAIL" if counts[1] else "ok", name, *counts, seconds, complaint).rstrip(), flush=True)
+    wanted = [p for p in programs() if not names or any(n in p[0] for n in names)]
+    targets = [p for p in wanted if p[0] in WEB_TARGETS or p[0] == "fuzz-replay"]
+    others = sorted((p for p in wanted if p not in targets), key=lambda p: p[0] not in LONG)
+    lanes = int(os.environ.get("INGLE_JOBS") or os.cpu_count() or 1)
+    for result in side_by_side([targets, *([p] for p in others)], environment(), lanes):
+        total = [a + b for a, b in zip(total, report(*result))]
     print(f"tests of {BUILD} took {time.time() - start:.1f} s")
     if not sum(total):
         print("no test ran")

@@ -1,7 +1,7 @@
 // Measures the package on this browser's GPU and posts what it finds to the server that served it.
 // The job comes in the address: { model, prompt, generate, depths, context, kernels, repetitions, memory: bytes to measure
-// reading over, visits: how often to load; the first time finds out which kernels are fastest }. share: of that speed,
-// that weights are read with.
+// reading over, visits: how often to load; the first time finds out which kernels are fastest, watchMemory: true, while it
+// loads, which takes longer then }. share: of that speed, that weights are read with.
 import { load } from '/ingle/index.js'
 import { readBandwidth } from './bandwidth.mjs'
 
@@ -10,6 +10,7 @@ const post = row => fetch('/result', { method: 'POST', body: JSON.stringify(row)
 
 /** Milliseconds from load() to the first token of a short prompt, and of a second prompt. */
 async function firstTokens(visit) {
+  await post({ what: 'mark', memory: job.watchMemory })
   const start = performance.now()
   const model = await load(new URL(`/model/${job.model}`, location.href), {
     backend: job.backend ?? 'gpu', contextSize: job.context ?? 4608, ...job.kernels === undefined ? {} : { kernels: job.kernels },
@@ -21,6 +22,23 @@ async function firstTokens(visit) {
   const again = await model.generate(prompt.map(id => id + 1), { temperature: 0, maxTokens: 1, ignoreEos: true }).result
   await post({ what: 'first token', visit, loaded, cold, warm: again.timings.firstTokenMs, promptMs: first.timings.promptMs, device: model.device })
   return model
+}
+
+/** Tokens a second of an answer, as a page that shows it has them: text, messages and all. */
+async function answer(model, depth, n) {
+  const prompt = Array.from({ length: depth }, (_, i) => 300 + i % 100)
+  const rates = []
+  for (let i = 0; i < (job.repetitions ?? 5); i++) {
+    const times = []
+    let tokens = 0
+    for await (const part of model.generate(prompt.map(id => id + i), { temperature: 0, maxTokens: n + 1, ignoreEos: true })) {
+      tokens += part.tokens.length
+      times.push({ at: performance.now(), tokens })
+    }
+    const [first, last] = [times[0], times.at(-1)]
+    rates.push((last.tokens - first.tokens) / (last.at - first.at) * 1000)
+  }
+  await post({ what: 'answer', depth, test: `tg${n}`, clock_per_s_median: rates.sort((a, b) => a - b)[rates.length >> 1] })
 }
 
 /** Half a second of work, so that the clock of the GPU is up. */
@@ -44,6 +62,7 @@ try {
     const rows = await model.bench({ prompt: [1], generate: [job.generate ?? 128], depth, repetitions: job.repetitions ?? 5 })
     const row = rows.find(r => r.test.startsWith('tg'))
     await post({ what: 'decode', depth, ...row, share: row.gbps * 1e9 / bandwidth })
+    await answer(model, depth, job.generate ?? 128)
   }
   for (const n of job.prompt ?? [128, 512, 2048]) {
     await warmUp(model)

@@ -4,6 +4,7 @@ import type { ByteStream, WorkerHost } from './host.ts'
 import type { WireSource } from './protocol.ts'
 
 const BLOB_CHUNK = 4 << 20
+const BODY_CHUNK = 1 << 20
 /** How often a download that broke off is taken up again. */
 const RETRIES = 4
 const RETRY_MS = 500
@@ -49,12 +50,34 @@ function tagOf(response: Response): string | null {
   return tag && !tag.startsWith('W/') ? tag : null
 }
 
+/** Reads a body into the same memory again and again, where the platform can: what it gives otherwise is garbage that
+ * may pile up to a hundred MB. */
+function readerOf({ body }: Response): { read(): Promise<ReadableStreamReadResult<Uint8Array>>, cancel(): Promise<void> } {
+  let reader: ReadableStreamBYOBReader
+  try {
+    reader = body!.getReader({ mode: 'byob' })
+  } catch { // no stream of bytes
+    return body!.getReader()
+  }
+  let spare = new ArrayBuffer(BODY_CHUNK)
+  return {
+    async read() {
+      const { done, value } = await reader.read(new Uint8Array(spare))
+      if (done || !value)
+        return { done: true, value: undefined }
+      spare = value.buffer as ArrayBuffer
+      return { done: false, value }
+    },
+    cancel: () => reader.cancel(),
+  }
+}
+
 async function fromUrl(url: string, size: number): Promise<ByteStream> {
   const response = await request(url, 0, null)
   const plain = !response.headers.get('content-encoding')
   const total = plain ? Number(response.headers.get('content-length') ?? 0) || size : size
   const tag = tagOf(response)
-  let reader = response.body!.getReader()
+  let reader = readerOf(response)
   let at = 0
   let retries = 0
 
@@ -69,7 +92,7 @@ async function fromUrl(url: string, size: number): Promise<ByteStream> {
         void again.body?.cancel()
         return false
       }
-      reader = again.body!.getReader()
+      reader = readerOf(again)
       return true
     } catch {
       return resume()

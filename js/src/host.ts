@@ -67,7 +67,7 @@ export interface ByteStream {
   total: number
   /** Does reading it take the network? */
   remote: boolean
-  /** The next bytes, of any length; null at the end. */
+  /** The next bytes, of any length, there until the next call; null at the end. */
   next(): Promise<Uint8Array | null>
   cancel(): void
 }

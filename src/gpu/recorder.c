@@ -6,9 +6,9 @@
 #include "base/error.h"
 
 struct recorder_kernel {
-    char *source; // kept until it has been played, and to know it again
-    size_t n_source;
-    uint32_t hash;
+    char *recipe, *source; // source: until it has been played
+    size_t n_recipe;
+    uint32_t hash; // of the recipe
     const char *label; // the caller's, static
     shader_binding bindings[TAPE_MAX_BINDINGS];
     uint32_t n_bindings;
@@ -47,8 +47,10 @@ void recorder_init(recorder *r, gpu_player *p, const gpu_modes *modes, const ing
 
 void recorder_free(recorder *r)
 {
-    for (size_t i = 0; i < r->n_kernels; i++)
+    for (size_t i = 0; i < r->n_kernels; i++) {
+        mem_free(&r->allocator, r->kernels[i].recipe);
         mem_free(&r->allocator, r->kernels[i].source);
+    }
     mem_free(&r->allocator, r->kernels);
     mem_free(&r->allocator, r->groups);
     mem_free(&r->allocator, r->free_buffers);
@@ -143,39 +145,43 @@ static uint32_t add_kernel(recorder *r, shader *s, uint32_t hash, const char *la
     }
     r->kernels = kernels;
     recorder_kernel *k = &kernels[r->n_kernels];
-    *k = (recorder_kernel){.source = s->head.bytes, .n_source = s->head.n, .hash = hash, .label = label,
-                           .n_bindings = s->n_bindings};
+    *k = (recorder_kernel){.recipe = s->recipe.bytes, .n_recipe = s->recipe.n, .source = s->head.bytes, .hash = hash,
+                           .label = label, .n_bindings = s->n_bindings};
     memcpy(k->bindings, s->bindings, sizeof k->bindings);
-    s->head.bytes = NULL; // taken
+    s->recipe.bytes = s->head.bytes = NULL; // taken
     uint32_t writes = 0;
     for (uint32_t i = 0; i < k->n_bindings; i++)
         writes |= (uint32_t)k->bindings[i].writes << i;
     add_command(r, TAPE_PIPELINE);
     tape_add(&r->tape, (uint32_t)r->n_kernels);
     tape_add_address(&r->tape, k->source);
-    tape_add(&r->tape, (uint32_t)k->n_source);
+    tape_add(&r->tape, (uint32_t)s->head.n);
     tape_add(&r->tape, k->n_bindings);
     tape_add(&r->tape, writes);
     add_label(r, label);
     return (uint32_t)r->n_kernels++;
 }
 
+static uint32_t find_kernel(const recorder *r, str recipe, uint32_t hash)
+{
+    uint32_t i = 0;
+    while (i < r->n_kernels && !(r->kernels[i].hash == hash &&
+                                 str_equal(recipe, (str){r->kernels[i].recipe, r->kernels[i].n_recipe})))
+        i++;
+    return i;
+}
+
 uint32_t recorder_kernel_of(recorder *r, shader *s, const char *label)
 {
-    uint32_t kernel = 0;
-    if (s->status == INGLE_OK && !text_add(&s->head, s->text.bytes, s->text.n)) // "enable" lines come first
-        s->status = INGLE_ERR_MEMORY;
+    const str recipe = {s->recipe.bytes, s->recipe.n};
+    const uint32_t hash = str_hash(recipe);
+    uint32_t kernel = working(r) && s->status == INGLE_OK ? find_kernel(r, recipe, hash) : 0;
+    if (working(r) && kernel == r->n_kernels)
+        shader_write(s);
     if (s->status != INGLE_OK)
         fail(r, s->status, "kernel %s: %s", label, s->status == INGLE_ERR_MEMORY ? "no memory" : s->fault);
-    if (working(r)) {
-        const str source = {s->head.bytes, s->head.n};
-        const uint32_t hash = str_hash(source);
-        while (kernel < r->n_kernels && !(r->kernels[kernel].hash == hash &&
-                                          str_equal(source, (str){r->kernels[kernel].source, r->kernels[kernel].n_source})))
-            kernel++;
-        if (kernel == r->n_kernels)
-            kernel = add_kernel(r, s, hash, label);
-    }
+    if (working(r) && kernel == r->n_kernels)
+        kernel = add_kernel(r, s, hash, label);
     shader_free(s);
     return kernel;
 }
@@ -412,6 +418,10 @@ ingle_status recorder_play(recorder *r, ingle_error *err)
             r->error = e;
     }
     r->tape.n = 0;
+    for (; r->n_played < r->n_kernels; r->n_played++) {
+        mem_free(&r->allocator, r->kernels[r->n_played].source);
+        r->kernels[r->n_played].source = NULL;
+    }
     return report(r, err);
 }
 

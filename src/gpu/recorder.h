@@ -1,7 +1,7 @@
 /* Recording: buffers, kernels and dispatches by name become a tape, which is played. A device has one
  * recorder, which numbers everything on it.
  *
- * Kernels with the same source are one pipeline, bindings that are the same one group. Failures are
+ * Kernels with the same recipe are one pipeline, bindings that are the same one group. Failures are
  * sticky: after one, calls do nothing, and recorder_play reports it. */
 #ifndef INGLE_GPU_RECORDER_H
 #define INGLE_GPU_RECORDER_H
@@ -45,6 +45,7 @@ typedef struct {
     recorder_kernel *kernels;
     recorder_group *groups;
     size_t n_kernels, kernels_capacity, n_groups, groups_capacity;
+    size_t n_played; // kernels whose source has gone to the player
     uint32_t n_buffers, n_sections, n_tickets;
     uint32_t *free_buffers; // numbers that FREE gave back
     size_t n_free, free_capacity;

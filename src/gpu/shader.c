@@ -21,14 +21,73 @@ void shader_init(shader *s, const ingle_allocator *a)
 {
     *s = (shader){0};
     if (a)
-        s->text.allocator = s->head.allocator = *a;
+        s->recipe.allocator = s->text.allocator = s->head.allocator = *a;
 }
 
 void shader_free(shader *s)
 {
+    ingle_text_free(&s->recipe);
     ingle_text_free(&s->text);
     ingle_text_free(&s->head);
 }
+
+/* ---- the recipe -------------------------------------------------------------------------------- */
+
+/* An entry is one of these, a name or text with its NUL, and a constant's bits. */
+enum { ENABLE = 'e', ROLL = 'r', U32 = 'u', F32 = 'f', PART = 'p', CODE = 'c' };
+
+static void note(shader *s, char what, const char *name, uint32_t bits)
+{
+    add(s, &s->recipe, &what, 1);
+    add(s, &s->recipe, name, strlen(name) + 1);
+    if (what == U32 || what == F32)
+        add(s, &s->recipe, (const char *)&bits, sizeof bits);
+}
+
+void shader_enable(shader *s, const char *feature)
+{
+    note(s, ENABLE, feature, 0);
+}
+
+void shader_roll(shader *s)
+{
+    note(s, ROLL, "", 0);
+}
+
+void shader_u32(shader *s, const char *name, uint64_t value)
+{
+    if (value > UINT32_MAX)
+        fail(s, name);
+    note(s, U32, name, (uint32_t)value);
+}
+
+void shader_f32(shader *s, const char *name, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits >> 23 & 0xFF) == 0xFF)
+        fail(s, name); // WGSL has no such constants
+    note(s, F32, name, bits);
+}
+
+void shader_part(shader *s, const char *name)
+{
+    note(s, PART, name, 0);
+}
+
+void shader_part_of(shader *s, const char *folder, const char *name)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    shader_part(s, path);
+}
+
+void shader_code(shader *s, const char *text)
+{
+    note(s, CODE, text, 0);
+}
+
+/* ---- constants --------------------------------------------------------------------------------- */
 
 /* A line "before name after". */
 static void add_line(shader *s, ingle_text *t, const char *before, const char *name, const char *after)
@@ -38,17 +97,10 @@ static void add_line(shader *s, ingle_text *t, const char *before, const char *n
     add(s, t, after, strlen(after));
 }
 
-void shader_enable(shader *s, const char *feature)
-{
-    add_line(s, &s->head, "enable ", feature, ";\n");
-}
-
-void shader_u32(shader *s, const char *name, uint64_t value)
+static void write_u32(shader *s, const char *name, uint32_t value)
 {
     char text[32];
     snprintf(text, sizeof text, " = %luu;\n", (unsigned long)value);
-    if (value > UINT32_MAX)
-        fail(s, name);
     add_line(s, &s->text, "const ", name, text);
     if (value >= SHADER_MOST_TURNS || strlen(name) >= sizeof s->constants->name)
         return;
@@ -57,17 +109,13 @@ void shader_u32(shader *s, const char *name, uint64_t value)
         return;
     }
     snprintf(s->constants[s->n_constants].name, sizeof s->constants->name, "%s", name);
-    s->constants[s->n_constants++].value = (uint32_t)value;
+    s->constants[s->n_constants++].value = value;
 }
 
-void shader_f32(shader *s, const char *name, float value)
+static void write_f32(shader *s, const char *name, uint32_t bits)
 {
     char text[48];
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
     const int exponent = (int)(bits >> 23 & 0xFF);
-    if (exponent == 0xFF)
-        fail(s, name); // WGSL has no such constants
     snprintf(text, sizeof text, " = %s0x%d.%06lxp%df;\n", bits >> 31 ? "-" : "", exponent > 0,
              (unsigned long)(bits & 0x7FFFFF) << 1, exponent > 0 ? exponent - 127 : -126);
     add_line(s, &s->text, "const ", name, text);
@@ -192,21 +240,11 @@ static void add_body(shader *s, const char *at, const char *end)
     }
 }
 
-void shader_roll(shader *s)
-{
-    s->rolled = true;
-}
-
 /* ---- parts ------------------------------------------------------------------------------------ */
 
-void shader_part(shader *s, const char *name)
+static void write_part(shader *s, const char *at)
 {
     static const char mark[] = "@binding(auto)";
-    const char *at = find_part(name);
-    if (!at) {
-        fail(s, name);
-        return;
-    }
     for (const char *next; s->status == INGLE_OK && (next = strstr(at, mark)); at = next + strlen(mark)) {
         char number[24];
         snprintf(number, sizeof number, "@binding(%u)", (unsigned)s->n_bindings);
@@ -217,9 +255,45 @@ void shader_part(shader *s, const char *name)
     add_body(s, at, at + strlen(at));
 }
 
-void shader_part_of(shader *s, const char *folder, const char *name)
+static void write_file(shader *s, const char *name)
 {
-    char path[64];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    shader_part(s, path);
+    const char *text = find_part(name);
+    if (text)
+        write_part(s, text);
+    else
+        fail(s, name);
+}
+
+bool shader_write(shader *s)
+{
+    for (size_t at = 0; s->status == INGLE_OK && at < s->recipe.n;) {
+        const char what = s->recipe.bytes[at], *name = s->recipe.bytes + at + 1;
+        uint32_t bits = 0;
+        at += 2 + strlen(name);
+        if (what == U32 || what == F32) {
+            memcpy(&bits, s->recipe.bytes + at, sizeof bits);
+            at += sizeof bits;
+        }
+        switch (what) {
+        case ENABLE:
+            add_line(s, &s->head, "enable ", name, ";\n");
+            break;
+        case ROLL:
+            s->rolled = true;
+            break;
+        case U32:
+            write_u32(s, name, bits);
+            break;
+        case F32:
+            write_f32(s, name, bits);
+            break;
+        case PART:
+            write_file(s, name);
+            break;
+        default:
+            write_part(s, name);
+            break;
+        }
+    }
+    return add(s, &s->head, s->text.bytes, s->text.n);
 }

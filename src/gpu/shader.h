@@ -11,6 +11,9 @@
  * is, COUNT being 2, { x[0u] = y[0u + FIRST]; } { x[1u] = y[1u + FIRST]; }. COUNT is a constant that was given by
  * shader_u32. After shader_roll it is a loop over i: for adapters that are the CPU, whose compilers are slow.
  *
+ * What is asked for is noted as a recipe; the text is written only for kernels that are not there yet, since a pass of
+ * a prompt names hundreds and most are the same.
+ *
  * A part declares its bindings as
  *     @group(0) @binding(auto) var<storage, read> name: array<...>;
  * and they are numbered as they come. Who dispatches gives buffers by these names (recorder.h). */
@@ -27,8 +30,10 @@ typedef struct {
 enum { SHADER_MOST_CONSTANTS = 40, SHADER_MOST_TURNS = 256 };
 
 typedef struct {
-    ingle_text text; // "enable" lines, constants, parts
-    ingle_text head; // the "enable" lines while it is made
+    ingle_text recipe; // what was asked for, in order: shaders with the same one are the same
+    /* shader_write's: */
+    ingle_text text;   // constants and parts
+    ingle_text head;   // "enable" lines; then all of it
     shader_binding bindings[TAPE_MAX_BINDINGS];
     uint32_t n_bindings;
     struct {
@@ -48,6 +53,8 @@ void shader_u32(shader *s, const char *name, uint64_t value);
 void shader_f32(shader *s, const char *name, float value); // bit for bit; finite
 void shader_part(shader *s, const char *name);      // "matvec" is src/gpu/wgsl/matvec.wgsl
 void shader_part_of(shader *s, const char *folder, const char *name); // "quant", "q4_0"
+void shader_code(shader *s, const char *text);      // a part that is no file
+bool shader_write(shader *s); // the source to head, and its bindings; false: status says why
 void shader_free(shader *s);
 
 /* The embedded files: name without .wgsl, text without comments. */

@@ -4,19 +4,19 @@
 
 #include "base/error.h"
 #include "gpu/op_matvec.h"
+#include "gpu/tune_store.h"
 
 enum {
     MOST_KINDS = 12,   // of products; more stay as usual
     MOST_TRIALS = 128, // measured together
     CLIMBS = 3,        // times that neighbours are looked at
     ROUNDS = 2,        // of which the faster counts; a driver may compile when a kernel first runs
-    MOST_ENTRIES = 160,
     MERGED_POSITIONS = 512
 };
 static const uint64_t ENOUGH_BYTES = 192u << 20; // of weights: more than caches hold
-static const double TRIAL_SECONDS = 3e-3, LEAST_SECONDS = 25e-6; // browsers round to 100 us
+static const double TRIAL_SECONDS = 5e-3, LEAST_SECONDS = 25e-6; // browsers round to 100 us
 /* What must be gained: by another shape, and by other modes, whose numbers differ. */
-static const double FASTER = 0.97, FASTER_MODES = 0.9;
+static const double FASTER = 0.95, FASTER_MODES = 0.9;
 
 /* Products that are alike. */
 typedef struct {
@@ -144,77 +144,26 @@ bool tune_forget(gpu *g)
 
 /* ---- what is remembered ------------------------------------------------------------------------ */
 
-/* [0] is the version of kernels, from [1] on ENTRY words each: a key and what was found. */
-enum { ENTRY = 5 };
-typedef struct {
-    size_t n; // words
-    uint32_t words[1 + MOST_ENTRIES * ENTRY];
-} memory;
-
-static uint32_t version(void)
-{
-    uint32_t v = ENTRY;
-    for (const shader_file *f = shader_files; f->name; f++)
-        v = v * 31 + str_hash(str_of(f->text));
-    return v;
-}
-
-static void read_memory(gpu *g, memory *m)
-{
-    const gpu_player *p = &g->shared->player;
-    m->n = (p->recall ? p->recall(p->user, m->words, sizeof m->words) : 0) / sizeof *m->words;
-    if (m->n % ENTRY != 1 || m->words[0] != version()) {
-        m->n = 1;
-        m->words[0] = version();
-    }
-}
-
-/* Entries are as in storage, which may hold anything: what is read is checked. */
-static const uint32_t *find_entry(const memory *m, uint32_t key)
-{
-    for (size_t at = 1; at < m->n; at += ENTRY)
-        if (m->words[at] == key)
-            return m->words + at + 1;
-    return NULL;
-}
-
-/* The oldest make room. */
-static void put_entry(memory *m, uint32_t key, const uint32_t values[4])
-{
-    const uint32_t *found = find_entry(m, key);
-    size_t at = found ? (size_t)(found - m->words) - 1 : m->n;
-    if (at + ENTRY > sizeof m->words / sizeof *m->words) {
-        memmove(m->words + 1, m->words + 1 + ENTRY, (m->n - 1 - ENTRY) * sizeof *m->words);
-        at -= ENTRY;
-    }
-    m->words[at] = key;
-    memcpy(m->words + at + 1, values, 4 * sizeof *values);
-    m->n = at + ENTRY > m->n ? at + ENTRY : m->n;
-}
-
 static void remember(gpu_tuning *t, gpu *g)
 {
-    const gpu_player *p = &g->shared->player;
-    memory *m = mem_alloc(&g->allocator, sizeof *m);
-    if (!m || !p->remember) {
-        mem_free(&g->allocator, m);
-        return;
-    }
-    read_memory(g, m);
+    tune_store *m = mem_alloc(&g->allocator, sizeof *m);
+    if (!m)
+        return; // it is found out again
+    tune_store_read(m, &g->shared->player);
     if (!g->modes_forced)
-        put_entry(m, t->modes_key, (uint32_t[4]){g->modes.subgroup, g->modes.dot_int8});
+        tune_store_put(m, t->modes_key, (uint32_t[4]){g->modes.subgroup, g->modes.dot_int8});
     for (uint32_t i = 0; i < t->n_kinds; i++) {
         const matvec_shape *s = &t->kinds[i].best;
-        put_entry(m, t->kinds[i].key, (uint32_t[4]){s->threads, s->per_row, s->rows, s->ahead});
+        tune_store_put(m, t->kinds[i].key, (uint32_t[4]){s->threads, s->per_row, s->rows, s->ahead});
     }
-    p->remember(p->user, m->words, m->n * sizeof *m->words);
+    tune_store_write(m, &g->shared->player);
     mem_free(&g->allocator, m);
 }
 
 /* Modes that were best, if the adapter has them. */
-static void recall_modes(gpu_tuning *t, gpu *g, const memory *m)
+static void recall_modes(gpu_tuning *t, gpu *g, const tune_store *m)
 {
-    const uint32_t *found = find_entry(m, t->modes_key);
+    const uint32_t *found = tune_store_find(m, t->modes_key);
     t->modes_known = found || g->modes_forced || (!g->modes.subgroup && !g->modes.dot_int8);
     if (!found || g->modes_forced || found[0] > g->modes.subgroup || found[1] > g->modes.dot_int8 ||
         (found[0] && found[0] != g->modes.subgroup))
@@ -226,12 +175,12 @@ static void recall_modes(gpu_tuning *t, gpu *g, const memory *m)
     find_kinds(t, g);
 }
 
-static bool recall_shapes(gpu_tuning *t, gpu *g, const memory *m)
+static bool recall_shapes(gpu_tuning *t, gpu *g, const tune_store *m)
 {
     bool all = t->modes_known;
     for (uint32_t i = 0; i < t->n_kinds; i++) {
         product_kind *k = &t->kinds[i];
-        const uint32_t *found = find_entry(m, k->key);
+        const uint32_t *found = tune_store_find(m, k->key);
         const matvec_shape s = found ? (matvec_shape){found[0], found[1], found[2], found[3]} : (matvec_shape){0};
         k->climbs = !found || !matvec_shape_suits(g->r, k->like, k->epilogue, k->merges, &s);
         if (k->climbs) {
@@ -474,14 +423,14 @@ ingle_status tune_recall(gpu *g, ingle_error *err)
     if (d->tuned || !may || !l->timestamps || d->player.blind)
         return INGLE_OK;
     gpu_tuning *t = mem_zero(&g->allocator, 1, sizeof *t);
-    memory *m = mem_alloc(&g->allocator, sizeof *m);
+    tune_store *m = mem_alloc(&g->allocator, sizeof *m);
     if (!t || !m) {
         mem_free(&g->allocator, t);
         mem_free(&g->allocator, m);
         return error_memory(err, sizeof *t, "measuring kernels");
     }
     d->tuned = true; // by this session
-    read_memory(g, m);
+    tune_store_read(m, &d->player);
     find_kinds(t, g);
     t->modes_key = modes_key(t);
     recall_modes(t, g, m);
