@@ -14,7 +14,7 @@ mkdirSync(dist)
 
 const common = { bundle: true, format: 'esm', target: 'es2022', minify: true, legalComments: 'none', absWorkingDir: fileURLToPath(here) }
 // What not every page needs goes into files of their own, which are imported when they are wanted: a check, names of the
-// hub; in the worker the choice of a build for CPUs, what the one for GPUs needs, benchmarks.
+// hub; in the worker what only builds for CPUs or that for GPUs needs, and benchmarks.
 for (const [platform, end] of [['browser', ''], ['node', '_node']]) {
   const all = { ...common, outdir: 'dist', platform }
   const split = { ...all, splitting: true, chunkNames: '[name]-[hash]' }

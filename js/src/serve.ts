@@ -1,5 +1,6 @@
 // The engine's worker: takes requests one at a time, in order; cancels and chunks overtake them.
 import { openBytes } from './bytes.ts'
+import type { Pool } from './cpu.ts'
 import { Engine, type SessionOptions } from './engine.ts'
 import { IngleError, toWire } from './errors.ts'
 import { generate } from './generation.ts'
@@ -8,7 +9,7 @@ import { isTooLarge, refusedByBoth, refuseTooLarge } from './limits.ts'
 import { loadModel } from './loader.ts'
 import type { LoadRequest, Replies, Request, ToWorker } from './protocol.ts'
 import type { Device, ModelInfo } from './types.ts'
-import { Pool, startCore, type Core } from './wasm.ts'
+import { startCore, type Core } from './wasm.ts'
 
 interface Loaded {
   engine: Engine
@@ -17,7 +18,8 @@ interface Loaded {
   options: SessionOptions
   /** Why it does not run on a GPU; empty if it does, or none was asked for. */
   whyCpu: string
-  pool: Pool
+  /** Missing on a GPU. */
+  pool: Pool | undefined
   /** By the page's numbers; 0 is the model's own. */
   sessions: Map<number, { handle: number, workers: number }>
 }
@@ -123,13 +125,13 @@ class Server {
   }
 
   async #openSession({ engine, model, pool, options, sessions }: Loaded): Promise<number> {
-    const workers = await pool.hold(options.threads - 1)
+    const workers = await pool?.hold(options.threads - 1) ?? 0
     try {
       const handle = engine.openSession(model, { ...options, threads: workers + 1 })
       sessions.set(++this.#lastSession, { handle, workers })
       return this.#lastSession
     } catch (error) {
-      pool.release(workers)
+      pool?.release(workers)
       throw error
     }
   }
@@ -140,7 +142,7 @@ class Server {
       return
     sessions.delete(number)
     engine.call('wasm_session_close', session.handle)
-    pool.release(session.workers)
+    pool?.release(session.workers)
   }
 
   /** The page's next chunk. */
@@ -185,9 +187,9 @@ class Server {
             opening = open()
         }
       }
-      const { chooseBuild } = await import('./choose_build.ts')
-      const core = startCore(host, chooseBuild(host, request.build, request.threads), line => host.post({ warning: line }))
-      return await this.#loadFrom(opening, await core, id, request, whyCpu)
+      const { chooseBuild, Pool } = await import('./cpu.ts')
+      const core = await startCore(host, chooseBuild(host, request.build, request.threads), line => host.post({ warning: line }))
+      return await this.#loadFrom(opening, core, id, request, whyCpu, new Pool(core, host))
     } catch (error) {
       await opening?.then(bytes => bytes.cancel(), () => {})
       throw whyCpu && error instanceof IngleError && error.code === 'ERR_MEMORY' ? refusedByBoth(error, whyCpu) : error
@@ -217,22 +219,21 @@ class Server {
     return core
   }
 
-  async #loadFrom(opening: Promise<ByteStream & { sha256?: string }>, core: Core, id: number, request: LoadRequest, whyCpu: string):
+  async #loadFrom(opening: Promise<ByteStream & { sha256?: string }>, core: Core, id: number, request: LoadRequest, whyCpu: string, pool?: Pool):
   Promise<Replies['load']> {
     const host = this.#host
     const bytes = await opening
     if (!core.gpu)
       refuseTooLarge(bytes.total)
     const engine = new Engine(core)
-    const pool = new Pool(core, host)
     // More workers than processors would only wait for one another, at every step of a token.
-    const holding = pool.hold(core.gpu ? 0 : Math.min(request.threads || host.threads, host.processors) - 1)
-    holding.catch(() => {}) // awaited below; a damaged file may be told of first
+    const holding = pool?.hold(Math.min(request.threads || host.threads, host.processors) - 1)
+    holding?.catch(() => {}) // awaited below; a damaged file may be told of first
     try {
       const { contextSize, kvType, kernels } = request
       const options = { contextSize, kvType, kernels, threads: 1 }
       const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress, whyCpu: core.gpu ? undefined : whyCpu }), core.gpu && options)
-      const workers = await holding
+      const workers = await holding ?? 0
       options.threads = workers + 1
       engine.call('wasm_set_cores', options.threads)
       tell('compile')

@@ -1,14 +1,12 @@
-// Bringing a build of the core up: memory, imports, pool workers.
+// Bringing a build of the core up: memory, imports; what a pool worker runs.
 import { IngleError } from './errors.ts'
 import type { Gpu } from './gpu.ts'
-import type { PoolPort, PoolStart, WorkerHost } from './host.ts'
+import type { PoolStart, WorkerHost } from './host.ts'
 import { MEMORY_MOST } from './limits.ts'
 import type { Build } from './types.ts'
 
 const PAGE = 65536
 const PAGES_FIRST = 64
-/** A pool worker that is not up by then is done without. */
-const POOL_WAIT_MS = 10_000
 
 export interface Choice {
   build: Build
@@ -92,72 +90,4 @@ export function runPoolWorker(start: PoolStart, ready: () => void): void {
   stack.value = start.stack
   ready()
   ;(instance.exports as unknown as Exports).wasm_worker!(start.slot)
-}
-
-/** Slots that the core has for workers. */
-const SLOTS_MOST = 63
-
-/** The workers beside the leader. A session holds some from its opening to its end, asleep while it
- * is idle, so that each session needs workers of its own. */
-export class Pool {
-  readonly #core: Core
-  readonly #host: WorkerHost
-  #slots = 0
-  #up = 0
-  #held = 0
-
-  constructor(core: Core, host: WorkerHost) {
-    this.#core = core
-    this.#host = host
-  }
-
-  /** Holds n workers, started where there are too few; resolves to how many there are. */
-  async hold(n: number): Promise<number> {
-    const free = this.#up - this.#held
-    if (free < n && this.#core.build.includes('threads'))
-      await this.#start(n - free)
-    const got = Math.min(n, this.#up - this.#held)
-    this.#held += got
-    return got
-  }
-
-  /** Gives n workers back, once the session that had them is closed. */
-  release(n: number): void {
-    this.#held -= n
-  }
-
-  async #start(n: number): Promise<void> {
-    const { exports, module, memory } = this.#core
-    const starting: Promise<number | null>[] = []
-    for (; starting.length < n && this.#slots < SLOTS_MOST; this.#slots++) {
-      const stack = exports.wasm_worker_stack!() >>> 0
-      if (stack === 0)
-        break
-      starting.push(startOne(this.#host.startPoolWorker(), { module, memory, stack, slot: this.#slots }))
-    }
-    for (const slot of await Promise.all(starting)) {
-      if (slot === null)
-        continue
-      exports.wasm_worker_add!(slot)
-      this.#up++
-    }
-  }
-}
-
-function startOne(port: PoolPort, start: PoolStart): Promise<number | null> {
-  return new Promise(resolve => {
-    const giveUp = () => {
-      port.terminate()
-      resolve(null)
-    }
-    const timer = setTimeout(giveUp, POOL_WAIT_MS)
-    port.listen(() => {
-      clearTimeout(timer)
-      resolve(start.slot)
-    }, () => {
-      clearTimeout(timer)
-      giveUp()
-    })
-    port.post(start)
-  })
 }

@@ -23,7 +23,7 @@ const laterNamed = start => {
 const withImports = names => [...new Set(names.flatMap(name => [name, ...withImports(imports(name))]))]
 
 const PAGES = {
-  CPU: { scripts: withImports(['index.js', 'worker.js', 'pool_worker.js', ...laterNamed('choose_build-')]), builds: /^(simd|relaxed)(-threads)?\.wasm$/, n: 4 },
+  CPU: { scripts: withImports(['index.js', 'worker.js', 'pool_worker.js', ...laterNamed('cpu-')]), builds: /^(simd|relaxed)(-threads)?\.wasm$/, n: 4 },
   GPU: { scripts: withImports(['index.js', 'worker.js', ...laterNamed('gpu-')]), builds: /^gpu\.wasm$/, n: 1 },
 }
 

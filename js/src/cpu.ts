@@ -1,8 +1,9 @@
-// Which build for CPUs runs here.
+// What only builds for CPUs need: which of them runs here, and the pool of workers. A file of its own, that a page with a
+// GPU does not download.
 import { IngleError } from './errors.ts'
-import type { WorkerHost } from './host.ts'
+import type { PoolPort, PoolStart, WorkerHost } from './host.ts'
 import type { Build } from './types.ts'
-import type { Choice } from './wasm.ts'
+import type { Choice, Core } from './wasm.ts'
 
 /** A module that exports one function `f` of this code, without parameters. */
 function moduleOf(result: number, code: number[]): Uint8Array<ArrayBuffer> {
@@ -54,4 +55,75 @@ export function chooseBuild(host: Pick<WorkerHost, 'isolated'>, wanted: Build | 
     throw new IngleError('ERR_DEVICE', `${wanted}: no shared memory here; the page is not cross-origin isolated (headers COOP and COEP)`)
   const build = wanted ?? `${f.relaxed ? 'relaxed' : 'simd'}${f.threads && threads !== 1 ? '+threads' : ''}` as Build
   return { build, why: build.includes('threads') || f.threads ? '' : noThreads }
+}
+
+/** A pool worker that is not up by then is done without. */
+const POOL_WAIT_MS = 10_000
+
+/** Slots that the core has for workers. */
+const SLOTS_MOST = 63
+
+/** The workers beside the leader. A session holds some from its opening to its end, asleep while it
+ * is idle, so that each session needs workers of its own. */
+export class Pool {
+  readonly #core: Core
+  readonly #host: WorkerHost
+  #slots = 0
+  #up = 0
+  #held = 0
+
+  constructor(core: Core, host: WorkerHost) {
+    this.#core = core
+    this.#host = host
+  }
+
+  /** Holds n workers, started where there are too few; resolves to how many there are. */
+  async hold(n: number): Promise<number> {
+    const free = this.#up - this.#held
+    if (free < n && this.#core.build.includes('threads'))
+      await this.#start(n - free)
+    const got = Math.min(n, this.#up - this.#held)
+    this.#held += got
+    return got
+  }
+
+  /** Gives n workers back, once the session that had them is closed. */
+  release(n: number): void {
+    this.#held -= n
+  }
+
+  async #start(n: number): Promise<void> {
+    const { exports, module, memory } = this.#core
+    const starting: Promise<number | null>[] = []
+    for (; starting.length < n && this.#slots < SLOTS_MOST; this.#slots++) {
+      const stack = exports.wasm_worker_stack!() >>> 0
+      if (stack === 0)
+        break
+      starting.push(startOne(this.#host.startPoolWorker(), { module, memory, stack, slot: this.#slots }))
+    }
+    for (const slot of await Promise.all(starting)) {
+      if (slot === null)
+        continue
+      exports.wasm_worker_add!(slot)
+      this.#up++
+    }
+  }
+}
+
+function startOne(port: PoolPort, start: PoolStart): Promise<number | null> {
+  return new Promise(resolve => {
+    const giveUp = () => {
+      port.terminate()
+      resolve(null)
+    }
+    const timer = setTimeout(giveUp, POOL_WAIT_MS)
+    port.listen(() => {
+      clearTimeout(timer)
+      resolve(start.slot)
+    }, () => {
+      clearTimeout(timer)
+      giveUp()
+    })
+    port.post(start)
+  })
 }
