@@ -199,8 +199,7 @@ static uint64_t step_bytes(const gpu_step *st)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < st->n_w; i++)
-        for (uint32_t part = 0; part < st->w[i]->n_parts; part++)
-            bytes += st->w[i]->parts[part].planes.bytes;
+        bytes += gpu_matrix_bytes(st->w[i]);
     return bytes;
 }
 
