@@ -105,7 +105,7 @@ static bench_row row_of(const bench *b, const bench_test *t, double *rates, uint
     const double cached = (double)t->depth + ((double)t->n - 1) / 2;
     row.bytes = b->limits.weights + (uint64_t)((double)b->limits.kv * cached);
     row.gbps = (double)row.bytes * row.median * 1e-9;
-    row.fraction = row.gbps * 1e9 / b->limits.read_per_second;
+    row.fraction = b->limits.read_per_second > 0 ? row.gbps * 1e9 / b->limits.read_per_second : 0;
     row.gops = 2e-9 * (double)b->limits.products * row.median;
     const int length = snprintf(row.name, sizeof row.name, "%s%u", t->prompt ? "pp" : "tg", t->n);
     if (t->depth)
@@ -121,7 +121,8 @@ static void print_row(const bench *b, const bench_row *row)
     } else {
         snprintf(moved, sizeof moved, "%.1f", (double)row->bytes * 1e-6);
         snprintf(gbps, sizeof gbps, "%.2f", row->gbps);
-        snprintf(read, sizeof read, "%.0f %% of %.1f", row->fraction * 100, b->limits.read_per_second * 1e-9);
+        if (b->limits.read_per_second > 0) // a GPU's is not measured
+            snprintf(read, sizeof read, "%.0f %% of %.1f", row->fraction * 100, b->limits.read_per_second * 1e-9);
     }
     out_printf("| %-10s | %7u | %10.2f | %10.2f | %8s | %6s | %13s | %6s | %-14s |\n", row->name, row->threads,
                row->median, row->best, moved, gbps, read, gops, b->backend);
@@ -154,8 +155,9 @@ static ingle_status print_json(const bench *b, const bench_row *row, ingle_error
         jout_null(&j);
     else
         jout_uint(&j, row->bytes);
-    add_real(&j, "read_gbps", true, b->limits.read_per_second * 1e-9, 4);
-    add_real(&j, "fraction", !row->prompt, row->fraction, 4);
+    const bool known = b->limits.read_per_second > 0;
+    add_real(&j, "read_gbps", known, b->limits.read_per_second * 1e-9, 4);
+    add_real(&j, "fraction", known && !row->prompt, row->fraction, 4);
     add_real(&j, "gops", row->prompt, row->gops, 4);
     jout_close(&j, '}');
     return jout_print(&j, err);
@@ -197,7 +199,7 @@ static ingle_status run_test(bench *b, const bench_test *t, ingle_error *err)
         if (i > 0) // the first warms caches and clocks
             rates[i - 1] = ms > 0 ? t->n / (ms * 1e-3) : 0;
     }
-    const ingle_status status = b->gpu ? INGLE_OK : measure_limits(b, err);
+    const ingle_status status = measure_limits(b, err);
     return status == INGLE_OK ? report(b, t, rates, n, err) : status;
 }
 
@@ -226,8 +228,7 @@ static ingle_status run_threads(bench *b, uint32_t threads, const opt_counts *li
         b->backend = ingle_session_backend(b->session);
         b->gpu = strncmp(b->backend, "gpu", 3) == 0;
         b->limits = (ingle_limits){0};
-        if (!b->gpu)
-            status = measure_limits(b, err);
+        status = measure_limits(b, err);
     }
     for (uint32_t d = 0; d < depths->n; d++)
         for (int kind = 0; kind < 2; kind++)

@@ -333,7 +333,7 @@ typedef struct {
     uint64_t weights;       // bytes of matrices that one token reads
     uint64_t kv;            // bytes of cache read for each token before it
     uint64_t products;      // multiply-adds of matrices for each token of a prompt, without the head
-    double read_per_second; // bytes, by the session's threads, from memory as large as `weights`
+    double read_per_second; // bytes, by the session's threads, from memory as large as `weights`; on a GPU 0: not measured
 } ingle_limits;
 
 /* Measures for some tenths of a second, and takes as much memory as the weights, 64 MB at least,

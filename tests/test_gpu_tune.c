@@ -1,7 +1,6 @@
 /* Kernels chosen by measuring: over the null player, whose clock here runs as kernels' constants say. */
 #include "base/error.h"
 #include "gpu/gpu_impl.h"
-#include "gpu/op_matvec.h"
 #include "gpu/tape_read.h"
 #include "gpu/tune.h"
 #include "harness.h"
@@ -170,12 +169,6 @@ static void shut(opened *o)
     free(o->bytes);
 }
 
-static matvec_epilogue epilogue_of(const gpu_step *st)
-{
-    static const matvec_epilogue epilogues[] = {MATVEC_STORE, MATVEC_ADD, MATVEC_GATE_SILU, MATVEC_GATE_GELU};
-    return st->kind == GPU_QKV ? MATVEC_QKV : epilogues[st->op->u.linear.epilogue];
-}
-
 /* Whether every product of decoding has a shape of its own, as many threads as are best here, or as near as it may come. */
 static bool all_best(const opened *o, uint32_t threads)
 {
@@ -190,7 +183,7 @@ static bool all_best(const opened *o, uint32_t threads)
         nearer.threads = own->threads < threads ? own->threads * 2 : own->threads / 2;
         o->g->r->modes = o->g->modes;
         all = all && own->threads && (own->threads == threads ||
-                                      !matvec_shape_suits(o->g->r, st->w[0], epilogue_of(st), merges, &nearer));
+                                      !matvec_shape_suits(o->g->r, st->w[0], gpu_epilogue(st), merges, &nearer));
     }
     return all;
 }

@@ -332,6 +332,16 @@ ingle_status gpu_plan(const graph *gr, const gpu_options *opt, gpu_needs *out, i
     return INGLE_OK;
 }
 
+void gpu_token_costs(const gpu *g, gpu_costs *out)
+{
+    *out = (gpu_costs){.kv = g->graph->sizes.n_layers * (kv_k_bytes(&g->kv) + kv_v_bytes(&g->kv)) / g->opt.n_ctx};
+    for (const gpu_step *st = g->steps; st < g->steps + g->n_steps; st++)
+        for (uint32_t i = 0; (st->kind == GPU_QKV || st->kind == GPU_LINEAR) && i < st->n_w; i++) {
+            out->weights += gpu_matrix_bytes(st->w[i]);
+            out->products += st + 1 < g->steps + g->n_steps ? st->w[i]->rows * st->w[i]->cols : 0;
+        }
+}
+
 const char *gpu_name(const gpu *g)
 {
     return g->name;

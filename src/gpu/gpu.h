@@ -56,6 +56,14 @@ ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const in
 ingle_status gpu_ready(gpu *g, ingle_error *err);
 void gpu_close(gpu *g);
 
+/* What a token reads, and multiplies in a prompt, the head left out. */
+typedef struct {
+    uint64_t weights, kv; // bytes: in all, and for each token before it
+    uint64_t products;
+} gpu_costs;
+
+void gpu_token_costs(const gpu *g, gpu_costs *out);
+
 const char *gpu_name(const gpu *g); // "gpu/int8+subgroups (NVIDIA ...)"; final once ready
 const char *gpu_notes(const gpu *g); // "", or a line for each mode that failed the self-test, and why
 

@@ -8,6 +8,7 @@
 #include "gpu/gpu.h"
 #include "gpu/matrix_feed.h"
 #include "gpu/op_attend.h"
+#include "gpu/op_matvec.h"
 #include "gpu/op_sample.h"
 
 enum { GPU_RING = 64, GPU_MOST_BURSTS = 64, GPU_BUCKET_FIRST = 256, GPU_MOST_BUCKETS = 32, GPU_PASS_FIRST = 128 };
@@ -182,6 +183,7 @@ ingle_status gpu_reopen_bursts(gpu *g, ingle_error *err);
 ingle_status gpu_drain(gpu *g, ingle_error *err);
 
 void gpu_record_head(gpu *g, gpu_slice x); // logits of a token
+matvec_epilogue gpu_epilogue(const gpu_step *st); // of a step's products of one token
 /* A step's products of one token alone, its context within max_positions (0: whatever attention leaves, it is whole). */
 void gpu_record_products(gpu *g, const gpu_step *st, uint32_t max_positions);
 /* Whether a token's product puts attention's splits together then. */

@@ -46,6 +46,14 @@ typedef struct {
     matvec_shape shape, merging; // what was fastest here (tune.h), as usual and where x comes in splits; {0}: not known
 } gpu_matrix;
 
+static inline uint64_t gpu_matrix_bytes(const gpu_matrix *m)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < m->n_parts; i++)
+        bytes += m->parts[i].planes.bytes;
+    return bytes;
+}
+
 /* Row of tensor *tensor that is row `row` of the matrix; and the other way round. */
 uint64_t matrix_row_of(const matrix_source *s, uint64_t row, uint32_t *tensor);
 uint64_t matrix_place_of(const matrix_source *s, uint32_t tensor, uint64_t row);

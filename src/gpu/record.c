@@ -174,12 +174,19 @@ static void attend_one(gpu *g, const gpu_step *st, uint32_t max_positions)
     op_attend(g->r, &op);
 }
 
-static void linear_one(gpu *g, const gpu_step *st, uint32_t max_positions)
+matvec_epilogue gpu_epilogue(const gpu_step *st)
 {
     static const matvec_epilogue epilogues[] = {MATVEC_STORE, MATVEC_ADD, MATVEC_GATE_SILU, MATVEC_GATE_GELU};
+    if (st->kind == GPU_QKV)
+        return st->fused ? MATVEC_QKV : MATVEC_STORE;
+    return epilogues[st->op->u.linear.epilogue];
+}
+
+static void linear_one(gpu *g, const gpu_step *st, uint32_t max_positions)
+{
     static const char *const labels[] = {"product", "product, add", "gate, up", "gate, up"};
     const graph_epilogue e = st->op->u.linear.epilogue;
-    matvec_op op = {.label = labels[e], .epilogue = epilogues[e], .out = st->out, .state = g->state};
+    matvec_op op = {.label = labels[e], .epilogue = gpu_epilogue(st), .out = st->out, .state = g->state};
     const gpu_step *before = st - 1; // the first step is the embedding
     attend_op attention;
     if (gpu_merges(g, st, max_positions)) {

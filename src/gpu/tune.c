@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "gpu/op_matvec.h"
 #include "gpu/tune_store.h"
 
 enum {
@@ -52,14 +51,6 @@ struct gpu_tuning {
 
 /* ---- what there is ---------------------------------------------------------------------------- */
 
-static matvec_epilogue epilogue_of(const gpu_step *st)
-{
-    static const matvec_epilogue epilogues[] = {MATVEC_STORE, MATVEC_ADD, MATVEC_GATE_SILU, MATVEC_GATE_GELU};
-    if (st->kind == GPU_QKV)
-        return st->fused ? MATVEC_QKV : MATVEC_STORE;
-    return epilogues[st->op->u.linear.epilogue];
-}
-
 static bool multiplies(const gpu_step *st)
 {
     return st->kind == GPU_QKV || st->kind == GPU_LINEAR;
@@ -68,7 +59,7 @@ static bool multiplies(const gpu_step *st)
 static bool is_of(const gpu *g, const product_kind *k, const gpu_step *st, const gpu_matrix *w)
 {
     const gpu_planes *a = &k->like->parts[0].planes, *b = &w->parts[0].planes;
-    return epilogue_of(st) == k->epilogue && gpu_merges(g, st, MERGED_POSITIONS) == k->merges && k->like->rows == w->rows &&
+    return gpu_epilogue(st) == k->epilogue && gpu_merges(g, st, MERGED_POSITIONS) == k->merges && k->like->rows == w->rows &&
            k->like->cols == w->cols && strcmp(a->part, b->part) == 0;
 }
 
@@ -99,7 +90,7 @@ static void find_kinds(gpu_tuning *t, const gpu *g)
             if (t->n_kinds == MOST_KINDS || find_kind(t, g, st, st->w[j]))
                 continue;
             product_kind *k = &t->kinds[t->n_kinds++];
-            *k = (product_kind){.epilogue = epilogue_of(st), .merges = gpu_merges(g, st, MERGED_POSITIONS), .like = st->w[j],
+            *k = (product_kind){.epilogue = gpu_epilogue(st), .merges = gpu_merges(g, st, MERGED_POSITIONS), .like = st->w[j],
                                 .climbs = true};
             k->key = key_of(g, k);
             k->best = matvec_shape_of(g->r, k->like, k->epilogue, k->merges);
@@ -199,8 +190,7 @@ static uint64_t step_bytes(const gpu_step *st)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < st->n_w; i++)
-        for (uint32_t part = 0; part < st->w[i]->n_parts; part++)
-            bytes += st->w[i]->parts[part].planes.bytes;
+        bytes += gpu_matrix_bytes(st->w[i]);
     return bytes;
 }
 

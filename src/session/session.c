@@ -405,8 +405,12 @@ ingle_status ingle_session_limits(ingle_session *s, ingle_limits *out, ingle_err
     cpu_limits limits;
     error_clear(err);
     *out = (ingle_limits){0};
-    if (!s->cpu)
-        return error_set(err, INGLE_ERR_UNSUPPORTED, "a GPU's limits");
+    if (s->gpu) {
+        gpu_costs costs;
+        gpu_token_costs(s->gpu, &costs);
+        *out = (ingle_limits){.weights = costs.weights, .kv = costs.kv, .products = costs.products};
+        return INGLE_OK;
+    }
     const ingle_status status = cpu_measure_limits(s->cpu, &limits, err);
     *out = (ingle_limits){limits.weights, limits.kv, limits.products, limits.read_per_second};
     return status;
