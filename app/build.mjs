@@ -23,5 +23,5 @@ await build({
 for (const name of ['index.html', 'style.css', 'icon.svg'])
   copyFileSync(new URL(name, here), new URL(name, dist))
 for (const name of readdirSync(built))
-  if (/^(index|worker|pool_worker|(gpu|bench|chunk)-\w+)\.js$|\.wasm$/.test(name))
+  if (/^(index|worker|pool_worker|\w+-\w+)\.js$|\.wasm$/.test(name))
     copyFileSync(new URL(name, built), new URL(`ingle/${name}`, dist))

@@ -1,5 +1,5 @@
-// Builds the package into dist/: one module file for each entry and worker, types, the engine's
-// builds beside them. The workers' addresses stay literal, so that users' bundlers find them.
+// Builds the package into dist/: a module file for each entry and worker and for what they import later, types, the
+// engine's builds beside them. The workers' addresses stay literal, so that users' bundlers find them.
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -13,14 +13,14 @@ rmSync(dist, { recursive: true, force: true })
 mkdirSync(dist)
 
 const common = { bundle: true, format: 'esm', target: 'es2022', minify: true, legalComments: 'none', absWorkingDir: fileURLToPath(here) }
-for (const [platform, entryPoints] of [
-  ['browser', ['src/index.ts', 'src/pool_worker.ts']], ['node', ['src/node.ts', 'src/pool_worker_node.ts']],
-])
-  await build({ ...common, entryPoints, outdir: 'dist', platform })
-// What only the build for GPUs or a benchmark needs goes into a file of its own, which the worker imports when it is wanted.
-const split = { ...common, splitting: true, outdir: 'dist', chunkNames: '[name]-[hash]' }
-await build({ ...split, entryPoints: ['src/worker.ts'], platform: 'browser' })
-await build({ ...split, entryPoints: ['src/worker_node.ts'], platform: 'node' })
+// What not every page needs goes into files of their own, which are imported when they are wanted: a check, names of the
+// hub; in the worker what only builds for CPUs or that for GPUs needs, and benchmarks.
+for (const [platform, end] of [['browser', ''], ['node', '_node']]) {
+  const all = { ...common, outdir: 'dist', platform }
+  const split = { ...all, splitting: true, chunkNames: '[name]-[hash]' }
+  await build({ ...all, entryPoints: [`src/pool_worker${end}.ts`] })
+  await build({ ...split, entryPoints: [platform === 'node' ? 'src/node.ts' : 'src/index.ts', `src/worker${end}.ts`] })
+}
 
 const tsc = fileURLToPath(new URL('node_modules/typescript/bin/tsc', here))
 const types = spawnSync(process.execPath, [tsc, '--emitDeclarationOnly'], { cwd: fileURLToPath(here), stdio: 'inherit' })

@@ -256,7 +256,7 @@ static double value_iq2_xxs(const uint8_t *b, int i)
 {
     const int run = 2 + 8 * (i / 32), octet = i % 32 / 8; // 4 indices, then 28 sign bits and scale
     return half(b, 0) * (field(b, 8 * (run + 4) + 28, 4) + 0.5) / 4 *
-           grid2(QUANT_GRID_POINT(quant_grid_iq2_xxs, b[run + octet]), i % 8) *
+           grid2(QUANT_GRID_OCTET(quant_grid_iq2_xxs, b[run + octet]), i % 8) *
            sign_of_seven(b, 8 * (run + 4) + 7 * octet, i % 8);
 }
 
@@ -264,7 +264,7 @@ static double value_iq2_xs(const uint8_t *b, int i)
 {
     const int word = 8 * (2 + 2 * (i / 8));
     return half(b, 0) * (field(b, 8 * 66 + 4 * (i / 16), 4) + 0.5) / 4 *
-           grid2(QUANT_GRID_POINT(quant_grid_iq2_xs, (int)field(b, word, 9)), i % 8) *
+           grid2(QUANT_GRID_OCTET(quant_grid_iq2_xs, (int)field(b, word, 9)), i % 8) *
            sign_of_seven(b, word + 9, i % 8);
 }
 
@@ -272,14 +272,14 @@ static double value_iq2_s(const uint8_t *b, int i)
 {
     const int index = b[2 + i / 8] + 256 * (int)field(b, 8 * 66 + 2 * (i / 8), 2);
     return half(b, 0) * (field(b, 8 * 74 + 4 * (i / 16), 4) + 0.5) / 4 *
-           grid2(QUANT_GRID_POINT(quant_grid_iq2_s, index), i % 8) * (field(b, 8 * 34 + i, 1) ? -1 : 1);
+           grid2(QUANT_GRID_OCTET(quant_grid_iq2_s, index), i % 8) * (field(b, 8 * 34 + i, 1) ? -1 : 1);
 }
 
 static double value_iq3_xxs(const uint8_t *b, int i)
 {
     const int word = 8 * (66 + 4 * (i / 32));
     return half(b, 0) * (field(b, word + 28, 4) + 0.5) / 2 *
-           grid3_xxs(QUANT_GRID_POINT(quant_grid_iq3_xxs, b[2 + i / 4]), i % 4) *
+           grid3_xxs(QUANT_GRID_QUAD(quant_grid_iq3_xxs, b[2 + i / 4]), i % 4) *
            sign_of_seven(b, word + 7 * (i % 32 / 8), i % 8);
 }
 
@@ -287,7 +287,7 @@ static double value_iq3_s(const uint8_t *b, int i)
 {
     const int index = b[2 + i / 4] + 256 * (int)field(b, 8 * 66 + i / 4, 1);
     return half(b, 0) * (2 * field(b, 8 * 106 + 4 * (i / 32), 4) + 1) *
-           grid3_s(QUANT_GRID_POINT(quant_grid_iq3_s, index), i % 4) * (field(b, 8 * 74 + i, 1) ? -1 : 1);
+           grid3_s(QUANT_GRID_QUAD(quant_grid_iq3_s, index), i % 4) * (field(b, 8 * 74 + i, 1) ? -1 : 1);
 }
 
 static double value_iq1_s(const uint8_t *b, int i)
@@ -295,7 +295,7 @@ static double value_iq1_s(const uint8_t *b, int i)
     const int word = 8 * (34 + 2 * (i / 32));
     const int index = b[2 + i / 8] + 256 * (int)field(b, word + 3 * (i % 32 / 8), 3);
     return half(b, 0) * (2 * field(b, word + 12, 3) + 1) *
-           (grid1(QUANT_GRID_POINT(quant_grid_iq1, index), i % 8) + (field(b, word + 15, 1) ? -0.125 : 0.125));
+           (grid1(QUANT_GRID_OCTET(quant_grid_iq1, index), i % 8) + (field(b, word + 15, 1) ? -0.125 : 0.125));
 }
 
 static double value_iq1_m(const uint8_t *b, int i)
@@ -307,7 +307,7 @@ static double value_iq1_m(const uint8_t *b, int i)
     const int index = b[octet] + 256 * (int)field(b, 8 * 32 + 4 * octet, 3);
     const double scale = 2 * field(b, 8 * (48 + 2 * (sub / 4)) + 3 * (sub % 4), 3) + 1;
     return ieee(d, 5, 10) * scale *
-           (grid1(QUANT_GRID_POINT(quant_grid_iq1, index), i % 8) +
+           (grid1(QUANT_GRID_OCTET(quant_grid_iq1, index), i % 8) +
             (field(b, 8 * 32 + 4 * octet + 3, 1) ? -0.125 : 0.125));
 }
 

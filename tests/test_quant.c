@@ -314,9 +314,11 @@ static void check_grid(const char *name, const uint8_t *low, const uint8_t *high
     ingle_sha256 h;
     char hex[65];
     ingle_sha256_init(&h);
+    const uint8_t *const grid[2] = {low, high};
     for (int p = 0; p < points; p++) {
+        const int point = values == 8 ? QUANT_GRID_OCTET(grid, p) : QUANT_GRID_QUAD(grid, p);
         for (int i = 0; i < values; i++) {
-            const int8_t v = (int8_t)get(low[p] | high[p] << 8, i);
+            const int8_t v = (int8_t)get(point, i);
             ingle_sha256_add(&h, &v, 1);
         }
     }

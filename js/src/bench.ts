@@ -3,7 +3,7 @@ import type { Engine, SessionOptions } from './engine.ts'
 import { IngleError } from './errors.ts'
 import type { Request } from './protocol.ts'
 import type { BenchRow } from './types.ts'
-import type { Pool } from './wasm.ts'
+import type { Pool } from './cpu.ts'
 
 type BenchRequest = Extract<Request, { op: 'bench' }>
 
@@ -70,14 +70,14 @@ function row(test: string, threads: number, rates: number[], weights: number | n
 }
 
 export async function bench(
-  engine: Engine, pool: Pool, model: number, nVocab: number, options: SessionOptions, request: BenchRequest, job: Job,
+  engine: Engine, pool: Pool | undefined, model: number, nVocab: number, options: SessionOptions, request: BenchRequest, job: Job,
   gpuSession?: number,
 ): Promise<BenchRow[]> {
   const rows: BenchRow[] = []
   const longest = Math.max(1, ...request.prompt, ...request.generate) + request.depth + 1 // a GPU draws one more
   const ids = tokens(longest, nVocab)
   for (const threads of request.threads) {
-    const held = await pool.hold(threads - 1)
+    const held = await pool?.hold(threads - 1) ?? 0
     const o = { ...options, threads, contextSize: longest }
     let session = 0
     try {
@@ -98,7 +98,7 @@ export async function bench(
       }
     } finally {
       engine.call(gpuSession ? 'wasm_session_truncate' : 'wasm_session_close', session, 0)
-      pool.release(held)
+      pool?.release(held)
     }
   }
   return rows

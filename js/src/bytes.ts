@@ -1,7 +1,6 @@
 // Sources as the worker reads them: the next bytes, whatever they come from.
 import { IngleError } from './errors.ts'
 import type { ByteStream, WorkerHost } from './host.ts'
-import { resolveHub } from './hub.ts'
 import type { WireSource } from './protocol.ts'
 
 const BLOB_CHUNK = 4 << 20
@@ -125,8 +124,6 @@ async function fromUrl(url: string, size: number): Promise<ByteStream> {
 export async function openBytes(
   source: WireSource, host: WorkerHost, pull: () => Promise<Uint8Array | null>,
 ): Promise<ByteStream & { sha256?: string }> {
-  if (source.kind === 'hub')
-    source = await resolveHub(source.name)
   switch (source.kind) {
     case 'blob':
       return fromBlob(source.blob)

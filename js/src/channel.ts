@@ -8,7 +8,7 @@ import type { Part, Progress } from './types.ts'
 export interface RequestOptions {
   signal?: AbortSignal
   onPart?: (part: Part) => void
-  onProgress?: (progress: Progress, inMemory: boolean) => void
+  onProgress?: (progress: Progress, whyCpu: string | undefined) => void
   /** Gives the next bytes of a source that the page holds; null at the end. */
   feed?: () => Promise<Uint8Array | null>
 }
@@ -107,7 +107,7 @@ export class Channel {
     if ('part' in message)
       return entry.settled ? undefined : entry.onPart?.(message.part)
     if ('progress' in message)
-      return entry.settled ? undefined : entry.onProgress?.(message.progress, message.inMemory)
+      return entry.settled ? undefined : entry.onProgress?.(message.progress, message.whyCpu)
     this.#forget(message.id)
     entry.unlisten()
     if (entry.settled)

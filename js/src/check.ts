@@ -2,7 +2,6 @@
 import { IngleError } from './errors.ts'
 import { glance, type Glance } from './header.ts'
 import type { Host } from './host.ts'
-import { resolveHub } from './hub.ts'
 import { MEMORY_MARGIN, MEMORY_MOST, formatBytes } from './limits.ts'
 import type { WireSource } from './protocol.ts'
 import { openSource, readHead } from './source.ts'
@@ -51,13 +50,11 @@ function judgeGpu(need: number, machine: number): Pick<Check, 'fits' | 'why'> {
 
 /** What a source's head tells of bytes. */
 async function measure(source: Source, options: CheckOptions, host: Host) {
-  let { wire, cancel } = await openSource(source, host)
+  const { wire, cancel } = await openSource(source, host, options.signal)
   if (source instanceof ReadableStream) {
     cancel?.()
     throw new IngleError('ERR_USAGE', 'a stream can be read only once: there is nothing to check before it is loaded')
   }
-  if (wire.kind === 'hub')
-    wire = await resolveHub(wire.name, options.signal)
   const { glance: g, size } = await readGlance(source, wire, host, options.signal)
   const contextSize = options.contextSize ?? Math.min(g.contextLength || 4096, 4096)
   return { size, kv: kvBytes(g, contextSize, options.kvType ?? 'f16'), architecture: g.architecture }

@@ -14,6 +14,8 @@ export interface Kernel {
   layout: GPUBindGroupLayout
   /** Missing until it is compiled. */
   pipeline?: GPUComputePipeline
+  /** Why it will not be. */
+  fault?: string
 }
 
 export interface Group {
@@ -34,6 +36,11 @@ export interface Binding {
 export interface Most {
   buffer: number
   binding: number
+}
+
+/** What comes of dispatching a kernel without a pipeline. */
+export function notCompiled({ label, fault }: Kernel): never {
+  throw fault ? new IngleError('ERR_DEVICE', fault) : new RangeError(`${label} is not known to be compiled`)
 }
 
 type Fail = (code: ErrorCode, text: string) => void
@@ -85,12 +92,21 @@ export class ObjectMaker {
   kernel(code: string, n: number, writes: number, label: string): Kernel {
     const device = this.#device
     const kernel: Kernel = { label, layout: this.#layout(n, writes) }
-    const module = this.judge('validation', 'ERR_DEVICE', `${label}: `, () => device.createShaderModule({ label, code }), this.#failKernel)
-    const layout = device.createPipelineLayout({ label, bindGroupLayouts: [kernel.layout] })
-    const made = device.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: 'main' } }).then(pipeline => {
-      kernel.pipeline = pipeline
-    }, error => this.#judged.then(() => this.#failKernel('ERR_DEVICE', `${label}: ${String(error)}`)))
-    this.#compiled = Promise.all([this.#compiled, made])
+    const fail: Fail = (status, text) => {
+      kernel.fault ??= text
+      this.#failKernel(status, text)
+    }
+    const compile = async () => {
+      try {
+        const module = this.judge('validation', 'ERR_DEVICE', `${label}: `, () => device.createShaderModule({ label, code }), fail)
+        const layout = device.createPipelineLayout({ label, bindGroupLayouts: [kernel.layout] })
+        kernel.pipeline = await device.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: 'main' } })
+      } catch (error) {
+        await this.#judged
+        fail('ERR_DEVICE', `${label}: ${String(error)}`)
+      }
+    }
+    this.#compiled = Promise.all([this.#compiled, compile()])
     return kernel
   }
 

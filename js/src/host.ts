@@ -14,7 +14,7 @@ export interface WorkerPort {
 
 export interface Host {
   startWorker(): WorkerPort
-  /** What a string or an address means here. */
+  /** What a path or an address means here. */
   resolve(name: string | URL): WireSource
   /** Can a Blob be posted to a worker? */
   blobsTravel: boolean

@@ -31,8 +31,6 @@ function startWorker(): WorkerPort {
 
 function resolve(name: string | URL): WireSource {
   const text = String(name)
-  if (text.startsWith('hf:'))
-    return { kind: 'hub', name: text }
   if (text.startsWith('file:'))
     return { kind: 'path', path: fileURLToPath(text) }
   // Two letters at least: "C:\models" is a path.

@@ -23,8 +23,6 @@ export const webHost: Host = {
   startWorker,
   resolve(name) {
     const text = String(name)
-    if (text.startsWith('hf:'))
-      return { kind: 'hub', name: text }
     const base = typeof document === 'object' ? document.baseURI : globalThis.location.href
     return { kind: 'url', url: new URL(text, base).href }
   },

@@ -8,7 +8,6 @@
  *
  * This is the entry for browsers; Node has its own with the same names.
  */
-import { check as checkWith } from './check.ts'
 import { webHost } from './host_web.ts'
 import { load as loadWith } from './load.ts'
 import type { Model } from './model.ts'
@@ -26,6 +25,6 @@ export function load(source: Source, options: LoadOptions = {}): Promise<Model> 
 }
 
 /** Says whether a model will run here, from the first bytes of its file. */
-export function check(source: Source, options: CheckOptions = {}): Promise<Check> {
-  return checkWith(source, options, webHost)
+export async function check(source: Source, options: CheckOptions = {}): Promise<Check> {
+  return (await import('./check.ts')).check(source, options, webHost)
 }

@@ -17,6 +17,11 @@ export function isTooLarge(bytes: number): boolean {
   return bytes + MEMORY_MARGIN > MEMORY_MOST
 }
 
+/** A refusal for want of memory that also says why the GPU did not take the model. */
+export function refusedByBoth({ code, message }: IngleError, gpus: string): IngleError {
+  return new IngleError(code, `${message}; on the GPU: ${gpus}`, { cause: gpus })
+}
+
 /** Refuses a file that cannot fit, before its bytes are fetched. */
 export function refuseTooLarge(bytes: number): void {
   if (isTooLarge(bytes))

@@ -1,8 +1,8 @@
 // load: from a source to a Model, through a worker of the model's own.
 import { Channel } from './channel.ts'
-import { refuseWithCache } from './check.ts'
 import { IngleError } from './errors.ts'
 import type { Host } from './host.ts'
+import { refusedByBoth } from './limits.ts'
 import { Model } from './model.ts'
 import { openSource } from './source.ts'
 import type { Build, KvType, LoadOptions, Progress, Source } from './types.ts'
@@ -38,12 +38,14 @@ function watch(source: Source, options: LoadOptions, host: Host) {
   refused.catch(() => {}) // heard of by whoever waits for the model
   return {
     refused,
-    onProgress(p: Progress, inMemory: boolean): void {
+    onProgress(p: Progress, whyCpu: string | undefined): void {
       options.onProgress?.(p)
-      if (!looked && inMemory && p.total > LARGE) {
+      if (!looked && whyCpu !== undefined && p.total > LARGE) {
         looked = true
-        refuseWithCache(source, options, host).catch((error: unknown) =>
-          error instanceof IngleError && error.code === 'ERR_MEMORY' && refuse(error)) // the rest is the loader's to tell
+        import('./check.ts').then(({ refuseWithCache }) => refuseWithCache(source, options, host)).catch((error: unknown) => {
+          if (error instanceof IngleError && error.code === 'ERR_MEMORY') // the rest is the loader's to tell
+            refuse(whyCpu ? refusedByBoth(error, whyCpu) : error)
+        })
       }
     },
   }
@@ -61,7 +63,7 @@ export async function load(source: Source, options: LoadOptions, host: Host): Pr
     ...options.build === undefined ? {} : { build: oneOf('build', options.build, BUILDS) },
   }
   signal?.throwIfAborted()
-  const opened = await openSource(source, host)
+  const opened = await openSource(source, host, signal)
   const { refused, onProgress } = watch(source, options, host)
   const channel = new Channel(host.startWorker(), options.onWarning ?? (line => console.warn(`ingle: ${line}`)))
   try {

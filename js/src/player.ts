@@ -1,11 +1,10 @@
 // Carries tapes out over WebGPU: src/gpu/tape.h says what the words mean, src/gpu/player.h what the core
 // may expect. Words are read where they lie in the core's memory. Refuses tapes that name what is not
-// there; what else is wrong the device finds out later: it is told by the next call, at the latest by the
-// one that answers the next READY.
-import { statusNames, type ErrorCode } from './error_codes.ts'
-import { IngleError, WAIT } from './errors.ts'
-import { ObjectMaker, type Group, type Kernel, type Most } from './gpu_objects.ts'
+// there; what else is wrong the device finds out later, and tickets.ts tells.
+import { IngleError } from './errors.ts'
+import { notCompiled, ObjectMaker, type Group, type Kernel, type Most } from './gpu_objects.ts'
 import { Readback, STAMPS_MOST } from './readback.ts'
+import { Tickets } from './tickets.ts'
 
 // The commands, as tape.h numbers them.
 const BUFFER = 1
@@ -33,24 +32,10 @@ interface Step {
   z: number
 }
 
-/** What a ticket stands for, until the core takes it. */
-interface Answer {
-  /** Address in the core's memory; 0 = where the waiting call says. */
-  to: number
-  /** Missing while there is none; null = there will be none. */
-  bytes?: Uint8Array | null
-  /** READY's. */
-  ready?: boolean
-}
-
-interface Fault {
-  code: ErrorCode
-  text: string
-}
-
 export class Player {
   readonly #device: GPUDevice
   readonly #memory: WebAssembly.Memory
+  readonly #tickets: Tickets
   readonly #maker: ObjectMaker
   readonly #readback: Readback
   readonly #decoder = new TextDecoder()
@@ -66,32 +51,19 @@ export class Player {
   /** Whose pipeline the open pass has. */
   #kernel: Kernel | undefined
   #piece: Uint8Array<ArrayBuffer> | undefined
-  readonly #answers = new Map<number, Answer>()
-  #fault: Fault | undefined
-  /** The first kernel that did not compile: told by the next READY, since the core goes on without it. */
-  #badKernel: Fault | undefined
-  #lost = false
-  #waiting: (() => void)[] = []
-  /** What the last failure was about. */
-  failure = ''
 
   constructor(device: GPUDevice, memory: WebAssembly.Memory, most: Most) {
     this.#device = device
     this.#memory = memory
-    this.#maker = new ObjectMaker(device, most, (code, text) => this.#fail(code, text), (code, text) => {
-      this.#badKernel ??= { code, text }
-    })
+    const tickets = this.#tickets = new Tickets(memory)
+    this.#maker = new ObjectMaker(device, most, (code, text) => tickets.fail(code, text), (code, text) => tickets.failKernel(code, text))
     this.#readback = new Readback(device)
-    void device.lost.then(({ message }) => {
-      this.#lost = true
-      this.#fault = undefined
-      this.#fail('ERR_DEVICE_LOST', message || 'the browser gives no reason')
-    })
+    void device.lost.then(({ message }) => tickets.lose(message || 'the browser gives no reason'))
   }
 
   /** Carries out n words; a status. */
   play(address: number, n: number): number {
-    if (!this.#fault) {
+    if (!this.#tickets.faulty) {
       try {
         this.#words = new Uint32Array(this.#memory.buffer, address, n)
         this.#at = 0
@@ -104,41 +76,31 @@ export class Player {
       } catch (error) {
         this.#kernel = undefined // the pass may have another's by now
         const wrong = `the tape is wrong before word ${this.#at}: ${String(error)}`
-        this.#fail(...error instanceof IngleError ? [error.code, error.message] as const : ['ERR_INTERNAL', wrong] as const)
+        this.#tickets.fail(...error instanceof IngleError ? [error.code, error.message] as const : ['ERR_INTERNAL', wrong] as const)
       }
     }
-    return this.#status()
+    return this.#tickets.status()
   }
 
-  /** Answers a ticket, once: bytes go where READ wanted them, a STAMP's nanoseconds to address `to` unless it
-   * is 0. A status; WAIT = not yet. */
+  /** As Tickets has them. */
   wait(ticket: number, to: number): number {
-    const answer = this.#answers.get(ticket)
-    if (!answer)
-      this.#fail('ERR_INTERNAL', `nothing is asked for under ticket ${ticket}`)
-    else if (answer.bytes === undefined && !this.#lost)
-      return WAIT
-    else if (answer.bytes === null)
-      this.#fail('ERR_DEVICE', 'the GPU does not give back what was to be read')
-    else if (answer.ready && this.#badKernel) {
-      this.#fault ??= this.#badKernel
-      this.#badKernel = undefined
-    }
-    this.#answers.delete(ticket)
-    const at = answer?.to || to
-    if (!this.#fault && at)
-      new Uint8Array(this.#memory.buffer).set(answer!.bytes!, at)
-    return this.#status()
+    return this.#tickets.wait(ticket, to)
   }
 
-  /** Has the device gone away? */
-  get lost(): boolean {
-    return this.#lost
-  }
-
-  /** Resolves when another ticket may be answered. */
   settled(): Promise<void> {
-    return new Promise(resolve => this.#lost ? resolve() : this.#waiting.push(resolve))
+    return this.#tickets.settled()
+  }
+
+  get lost(): boolean {
+    return this.#tickets.lost
+  }
+
+  get failure(): string {
+    return this.#tickets.failure
+  }
+
+  set failure(text: string) {
+    this.#tickets.failure = text
   }
 
   close(): void {
@@ -208,7 +170,7 @@ export class Player {
         this.#add(this.#groups, () => this.#group(this.#get(this.#kernels), this.#u32()))
         break
       case SECTION:
-        this.#sections[this.#next(this.#sections)] = this.#steps(this.#u32())
+        this.#section()
         break
       case DISPATCH:
         this.#run(this.#steps(1), 1)
@@ -266,6 +228,15 @@ export class Player {
     }))
   }
 
+  /** Other modes of the core's may need a kernel again that does not compile: it has been told of, and is told of again. */
+  #section(): void {
+    const number = this.#next(this.#sections)
+    const steps = this.#sections[number] = this.#steps(this.#u32())
+    for (const { kernel: { fault } } of steps)
+      if (fault)
+        this.#tickets.failKernel('ERR_DEVICE', fault)
+  }
+
   #steps(n: number): Step[] {
     return Array.from({ length: n }, () =>
       ({ kernel: this.#get(this.#kernels), group: this.#get(this.#groups), x: this.#u32(), y: this.#u32(), z: this.#u32() }))
@@ -280,7 +251,7 @@ export class Player {
         if (!handle)
           throw new RangeError('a group of a buffer that was freed')
         if (kernel !== last)
-          pass.setPipeline((last = kernel).pipeline!)
+          pass.setPipeline((last = kernel).pipeline ?? notCompiled(kernel))
         pass.setBindGroup(0, handle)
         pass.dispatchWorkgroups(x, y, z)
       }
@@ -299,16 +270,16 @@ export class Player {
   }
 
   #read(from: GPUBuffer, offset: number, to: number, bytes: number, ticket: number): void {
-    this.#readback.read(from, offset, bytes, this.#asked(ticket, to))
+    this.#readback.read(from, offset, bytes, this.#tickets.ask(ticket, to))
   }
 
   #ready(ticket: number): void {
-    const answer = this.#asked(ticket, 0, true)
+    const answer = this.#tickets.ask(ticket, 0, true)
     void this.#maker.ready().then(() => answer(new Uint8Array(0)))
   }
 
   #stamp(ticket: number): void {
-    const answer = this.#asked(ticket, 0)
+    const answer = this.#tickets.ask(ticket, 0)
     if (!this.#device.features.has('timestamp-query'))
       return answer(new Uint8Array(8))
     if (this.#readback.stamps === STAMPS_MOST)
@@ -323,40 +294,5 @@ export class Player {
       this.#device.queue.submit([this.#outsidePass().finish()])
     this.#encoder = undefined
     void collect?.()
-  }
-
-  /** A ticket's answer. The core's memory gets the bytes when the core asks, so that a ticket that nobody waits for
-   * any more writes nowhere. */
-  #asked(ticket: number, to: number, ready = false): (bytes: Uint8Array | null) => void {
-    if (this.#answers.has(ticket))
-      throw new RangeError(`ticket ${ticket} is not answered yet`)
-    const answer: Answer = { to, ready }
-    this.#answers.set(ticket, answer)
-    return bytes => {
-      answer.bytes = bytes
-      this.#settle()
-    }
-  }
-
-  #settle(): void {
-    for (const resolve of this.#waiting.splice(0))
-      resolve()
-  }
-
-  /** The first fault is the cause of those that follow: they are dropped until it has been told. */
-  #fail(code: ErrorCode, text: string): void {
-    this.#fault ??= { code, text }
-    this.#settle()
-  }
-
-  /** Tells the fault, if there is one: once, but that of a lost device for ever. */
-  #status(): number {
-    if (!this.#fault)
-      return 0
-    const { code, text } = this.#fault
-    this.failure = text.replace(/\s+/g, ' ')
-    if (!this.#lost)
-      this.#fault = undefined
-    return -statusNames.indexOf(code)
   }
 }

@@ -6,7 +6,6 @@ import type { BenchRow, Build, Device, KvType, ModelInfo, Part, Progress, Result
 /** A source as it travels. */
 export type WireSource =
   | { kind: 'url', url: string, sha256?: string, size?: number }
-  | { kind: 'hub', name: string }
   | { kind: 'blob', blob: Blob }
   | { kind: 'path', path: string }
   /** The page holds the bytes: the worker asks for each chunk. */
@@ -74,8 +73,8 @@ export type ToPage =
   | { id: number, error: WireError }
   | { id: number, cancelled: true }
   | { id: number, part: Part }
-  /** inMemory: the weights go into the core's memory, not to a GPU. */
-  | { id: number, progress: Progress, inMemory: boolean }
+  /** whyCpu: there if the weights go into the core's memory; why not to a GPU, empty if none was asked for. */
+  | { id: number, progress: Progress, whyCpu: string | undefined }
   | { id: number, pull: true }
   | { warning: string }
 

@@ -1,23 +1,25 @@
 // The engine's worker: takes requests one at a time, in order; cancels and chunks overtake them.
 import { openBytes } from './bytes.ts'
+import type { Pool } from './cpu.ts'
 import { Engine, type SessionOptions } from './engine.ts'
 import { IngleError, toWire } from './errors.ts'
 import { generate } from './generation.ts'
 import type { ByteStream, WorkerHost } from './host.ts'
-import { isTooLarge, refuseTooLarge } from './limits.ts'
+import { isTooLarge, refusedByBoth, refuseTooLarge } from './limits.ts'
 import { loadModel } from './loader.ts'
 import type { LoadRequest, Replies, Request, ToWorker } from './protocol.ts'
 import type { Device, ModelInfo } from './types.ts'
-import { chooseBuild, Pool, startCore, type Core } from './wasm.ts'
+import { startCore, type Core } from './wasm.ts'
 
 interface Loaded {
   engine: Engine
   model: number
   info: ModelInfo
   options: SessionOptions
-  /** Why it does not run on a GPU; empty if it does. */
-  whyNot: string
-  pool: Pool
+  /** Why it does not run on a GPU; empty if it does, or none was asked for. */
+  whyCpu: string
+  /** Missing on a GPU. */
+  pool: Pool | undefined
   /** By the page's numbers; 0 is the model's own. */
   sessions: Map<number, { handle: number, workers: number }>
 }
@@ -26,6 +28,10 @@ class Stopped extends Error {}
 
 /** After these the CPU may do better. */
 const GPU_FAULTS = ['ERR_DEVICE', 'ERR_DEVICE_LOST', 'ERR_MEMORY', 'ERR_UNSUPPORTED']
+
+function textOf(error: unknown): string {
+  return error instanceof IngleError ? error.message : String(error)
+}
 
 /** Knows whether anything was read: what was not can be read by someone else. */
 function countReads<T extends ByteStream>(bytes: T): T & { reads: number } {
@@ -119,13 +125,13 @@ class Server {
   }
 
   async #openSession({ engine, model, pool, options, sessions }: Loaded): Promise<number> {
-    const workers = await pool.hold(options.threads - 1)
+    const workers = await pool?.hold(options.threads - 1) ?? 0
     try {
       const handle = engine.openSession(model, { ...options, threads: workers + 1 })
       sessions.set(++this.#lastSession, { handle, workers })
       return this.#lastSession
     } catch (error) {
-      pool.release(workers)
+      pool?.release(workers)
       throw error
     }
   }
@@ -136,7 +142,7 @@ class Server {
       return
     sessions.delete(number)
     engine.call('wasm_session_close', session.handle)
-    pool.release(session.workers)
+    pool?.release(session.workers)
   }
 
   /** The page's next chunk. */
@@ -161,27 +167,32 @@ class Server {
     }
     const starting = request.backend !== 'cpu' && !request.build ? this.#startGpu(request) : undefined
     starting?.catch(() => {}) // heard of below
-    // Of what is said to be too large for a CPU, nothing is fetched before there is a GPU.
-    const stated = 'size' in source ? source.size ?? 0 : 0
-    if (isTooLarge(stated) && request.backend !== 'gpu' && !await starting?.catch(() => undefined))
-      refuseTooLarge(stated)
-    let opening = open()
+    let opening: ReturnType<typeof open> | undefined
+    let whyCpu = '' // why it is not the GPU's
     try {
-      let whyNot = 'the CPU was asked for'
+      // Of what is said to be too large for a CPU, nothing is fetched before there is a GPU.
+      const stated = 'size' in source ? source.size ?? 0 : 0
+      if (isTooLarge(stated) && request.backend !== 'gpu') {
+        whyCpu = await starting?.then(() => '', textOf) ?? ''
+        if (whyCpu || !starting)
+          refuseTooLarge(stated)
+      }
+      opening = open()
       if (starting) {
         try {
           return await this.#loadFrom(opening, await starting, id, request, '')
         } catch (error) {
-          whyNot = await this.#whyCpu(error, request, opening)
+          whyCpu = await this.#whyCpu(error, request, opening)
           if ((await opening).reads > 0)
             opening = open()
         }
       }
-      const core = startCore(host, chooseBuild(host, request.build, request.threads), line => host.post({ warning: line }))
-      return await this.#loadFrom(opening, await core, id, request, whyNot)
+      const { chooseBuild, Pool } = await import('./cpu.ts')
+      const core = await startCore(host, chooseBuild(host, request.build, request.threads), line => host.post({ warning: line }))
+      return await this.#loadFrom(opening, core, id, request, whyCpu, new Pool(core, host))
     } catch (error) {
-      await opening.then(bytes => bytes.cancel(), () => {})
-      throw error
+      await opening?.then(bytes => bytes.cancel(), () => {})
+      throw whyCpu && error instanceof IngleError && error.code === 'ERR_MEMORY' ? refusedByBoth(error, whyCpu) : error
     }
   }
 
@@ -208,22 +219,21 @@ class Server {
     return core
   }
 
-  async #loadFrom(opening: Promise<ByteStream & { sha256?: string }>, core: Core, id: number, request: LoadRequest, whyNot: string):
+  async #loadFrom(opening: Promise<ByteStream & { sha256?: string }>, core: Core, id: number, request: LoadRequest, whyCpu: string, pool?: Pool):
   Promise<Replies['load']> {
     const host = this.#host
     const bytes = await opening
     if (!core.gpu)
       refuseTooLarge(bytes.total)
     const engine = new Engine(core)
-    const pool = new Pool(core, host)
     // More workers than processors would only wait for one another, at every step of a token.
-    const holding = pool.hold(core.gpu ? 0 : Math.min(request.threads || host.threads, host.processors) - 1)
-    holding.catch(() => {}) // awaited below; a damaged file may be told of first
+    const holding = pool?.hold(Math.min(request.threads || host.threads, host.processors) - 1)
+    holding?.catch(() => {}) // awaited below; a damaged file may be told of first
     try {
       const { contextSize, kvType, kernels } = request
       const options = { contextSize, kvType, kernels, threads: 1 }
-      const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress, inMemory: !core.gpu }), core.gpu && options)
-      const workers = await holding
+      const { model, tell } = await loadModel(engine, bytes, progress => host.post({ id, progress, whyCpu: core.gpu ? undefined : whyCpu }), core.gpu && options)
+      const workers = await holding ?? 0
       options.threads = workers + 1
       engine.call('wasm_set_cores', options.threads)
       tell('compile')
@@ -232,7 +242,7 @@ class Server {
       engine.revive = () => this.#revive(engine, model, id, request, options)
       if (core.gpu)
         await engine.runAnswered('wasm_session_ready', session)
-      this.#loaded = { engine, model, info, options, whyNot, pool, sessions: new Map([[0, { handle: session, workers }]]) }
+      this.#loaded = { engine, model, info, options, whyCpu, pool, sessions: new Map([[0, { handle: session, workers }]]) }
       tell('ready')
       if (core.why)
         host.post({ warning: core.why })
@@ -253,7 +263,7 @@ class Server {
     return true
   }
 
-  #device({ engine, model, options, whyNot }: Loaded, session: number): Device {
+  #device({ engine, model, options, whyCpu }: Loaded, session: number): Device {
     const gpu = engine.core.gpu !== undefined
     const need = engine.sessionMemory(model, options)
     const { build, why } = engine.core
@@ -261,7 +271,7 @@ class Server {
     return {
       backend: gpu ? 'gpu' : 'cpu', build, threads: options.threads, adapter: gpu ? /\((.*)\)$/.exec(backend)?.[1] ?? null : null,
       features: [backend, ...build.split('+')],
-      why: [whyNot, gpu ? engine.text('wasm_session_notes', session).replaceAll('\n', '; ') : why].filter(Boolean).join('; '),
+      why: gpu ? engine.text('wasm_session_notes', session).replaceAll('\n', '; ') : [whyCpu || 'the CPU was asked for', why].filter(Boolean).join('; '),
       contextSize: engine.call('wasm_session_context', session),
       memory: { weightBytes: need.weights, kvBytes: need.kv, scratchBytes: need.scratch },
     }

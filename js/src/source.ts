@@ -48,19 +48,25 @@ function fromStream(stream: ReadableStream<Uint8Array>, size?: number): Opened {
   }
 }
 
-function fromRemote(file: RemoteFile, host: Host): Opened {
+/** hf: names are looked up, here and once: the worker gets the address of a file that does not change. */
+async function resolve(name: string | URL, host: Host, signal?: AbortSignal): Promise<WireSource> {
+  const text = String(name)
+  return text.startsWith('hf:') ? (await import('./hub.ts')).resolveHub(text, signal) : host.resolve(name)
+}
+
+async function fromRemote(file: RemoteFile, host: Host, signal?: AbortSignal): Promise<Opened> {
   const { sha256, size } = file
   if (sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(sha256))
     throw new IngleError('ERR_USAGE', 'sha256: 64 hex digits are expected')
   if (size !== undefined && !(Number.isSafeInteger(size) && size > 0))
     throw new IngleError('ERR_USAGE', 'size: a number of bytes is expected')
-  const wire = host.resolve(file.url)
-  return { wire: wire.kind === 'url' ? { ...wire, sha256: sha256?.toLowerCase(), size } : wire }
+  const wire = await resolve(file.url, host, signal)
+  return { wire: wire.kind === 'url' ? { ...wire, sha256: sha256?.toLowerCase() ?? wire.sha256, size: size ?? wire.size } : wire }
 }
 
-export async function openSource(source: Source, host: Host): Promise<Opened> {
+export async function openSource(source: Source, host: Host, signal?: AbortSignal): Promise<Opened> {
   if (typeof source === 'string' || source instanceof URL)
-    return { wire: host.resolve(source) }
+    return { wire: await resolve(source, host, signal) }
   if (typeof source !== 'object' || source === null)
     throw new IngleError('ERR_USAGE', 'a model is expected: an address, a File, a Blob, bytes, a stream or a file handle')
   if (isHandle(source))
@@ -74,7 +80,7 @@ export async function openSource(source: Source, host: Host): Promise<Opened> {
   if (source instanceof ReadableStream)
     return fromStream(source)
   if ('url' in source)
-    return fromRemote(source, host)
+    return fromRemote(source, host, signal)
   throw new IngleError('ERR_USAGE', 'not a model source: an address, a File, a Blob, bytes, a stream or a file handle is expected')
 }
 

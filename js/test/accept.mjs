@@ -122,7 +122,7 @@ async function checkBuild(where, build, names, run) {
 async function whyNotInNode(build) {
   if (build === 'gpu')
     return openDawn().then(() => '', error => String(error.message).split('\n')[0])
-  const { relaxed } = (await source('wasm.ts')).features({ isolated: true })
+  const { relaxed } = (await source('cpu.ts')).features({ isolated: true })
   return build.includes('relaxed') && !relaxed ? 'it has no relaxed SIMD' : ''
 }
 

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { source } from './support.mjs'
 
 const { parseHub, chooseFile } = await source('hub.ts')
+const { openSource } = await source('source.ts')
 
 test('hf: names are taken apart, and odd ones refused', () => {
   assert.deepEqual(parseHub('hf:a/b'), { user: 'a', repo: 'b', what: '' })
@@ -24,4 +25,25 @@ test('a format in a file name is a word of its own', () => {
   assert.equal(chooseFile(files, 'README.md'), 'README.md')
   assert.equal(chooseFile(['README.md'], ''), undefined)
   assert.equal(chooseFile(['a(b.gguf'], 'a(b'), 'a(b.gguf')
+})
+
+test('a name becomes the address of a file at one commit, with its checksum; what the caller says of it counts', async t => {
+  const SUM = 'ab'.repeat(32), COMMIT = '12'.repeat(20)
+  const asked = []
+  const siblings = [{ rfilename: 'sub dir/m.Q4_0.gguf', size: 77, lfs: { sha256: SUM } }, { rfilename: 'README.md' }]
+  t.mock.method(globalThis, 'fetch', async (url, { signal }) => {
+    asked.push(url)
+    signal?.throwIfAborted()
+    return asked.length === 2 ? new Response('', { status: 404 }) : Response.json({ sha: COMMIT, siblings })
+  })
+  const host = { resolve: () => assert.fail('hf: is no address of the platform') }
+  const url = `https://huggingface.co/a/b/resolve/${COMMIT}/sub%20dir/m.Q4_0.gguf`
+  assert.deepEqual(await openSource('hf:a/b:Q4_0', host), { wire: { kind: 'url', url, size: 77, sha256: SUM } })
+  assert.deepEqual(asked, ['https://huggingface.co/api/models/a/b?blobs=true'])
+  await assert.rejects(openSource('hf:a/b:Q4_0', host), { code: 'ERR_NETWORK', message: /404/ })
+  await assert.rejects(openSource('hf:a/b:Q8_0', host), { code: 'ERR_NETWORK', message: 'a/b has no Q8_0 file' })
+  const own = 'cd'.repeat(32)
+  assert.deepEqual((await openSource({ url: 'hf:a/b', sha256: own.toUpperCase() }, host)).wire, { kind: 'url', url, size: 77, sha256: own })
+  assert.deepEqual((await openSource({ url: 'hf:a/b', size: 5 }, host)).wire, { kind: 'url', url, size: 5, sha256: SUM })
+  await assert.rejects(openSource('hf:a/b', host, AbortSignal.abort(new Error('enough'))), { message: 'enough' })
 })

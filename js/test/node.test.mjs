@@ -15,7 +15,7 @@ const PROMPT = 'Once upon a time'
 const QUESTION = 'Write a Python function that returns the n-th Fibonacci number.'
 const GREEDY = { temperature: 0, maxTokens: 64 }
 const expected = native(STORIES, '-p', PROMPT, '-n', '64')
-const hasRelaxed = (await source('wasm.ts')).features({ isolated: true }).relaxed
+const hasRelaxed = (await source('cpu.ts')).features({ isolated: true }).relaxed
 const BUILDS = ['simd', 'simd+threads', 'relaxed', 'relaxed+threads']
 
 const withCode = code => error => error instanceof IngleError && error.code === code && error.message.length > 10

@@ -198,7 +198,8 @@ test('wrong code is told with its name, once; the rest works', { skip }, async (
     [PIPELINE, 2, core.text('nonsense'), 0, 0, core.text('worse')], [READY, 1]), OK)
   assert.equal(await core.wait(1), ERR_DEVICE)
   assert.match(core.failure(), /^misspelt: .*unresolved value 'y'/)
-  assert.equal(core.play(DISPATCH, 1, 0, 1, 1, 1), ERR_INTERNAL)
+  assert.equal(core.play(DISPATCH, 1, 0, 1, 1, 1), ERR_DEVICE)
+  assert.match(core.failure(), /^misspelt: .*unresolved value 'y'/)
   assert.equal(core.play(DISPATCH, 0, 0, 1, 1, 1, read(DATA, 1)), OK, core.failure())
   assert.equal(await core.wait(1), OK)
   assert.equal(core.u32(DATA)[0], 2)
@@ -217,6 +218,19 @@ test('a kernel that does not compile is told by READY alone: the core goes on wi
   assert.match(core.failure(), /^worse: /)
   assert.equal(core.play([READY, 1]), OK)
   assert.equal(await core.wait(1), OK, core.failure())
+  // Named by a section, it is of use to nobody still.
+  assert.equal(core.play([SECTION, 1, 2, 0, 0, 1, 1, 1, 2, 0, 1, 1, 1], [READY, 1]), OK)
+  assert.equal(await core.wait(1), ERR_DEVICE)
+  assert.match(core.failure(), /^worst: /)
+  assert.equal(core.play(DISPATCH, 0, 0, 1, 1, 1, SUBMIT), OK, core.failure())
+})
+
+test('a kernel that is dispatched before READY is the tape\'s fault', { skip }, async () => {
+  const core = await Core.open()
+  await core.prepare()
+  const tape = [[PIPELINE, 1, core.text(`${DOUBLE} // again`), 1, 1, core.text('hasty')], [GROUP, 1, 1, 1, 0, 0, 0, 4 * N, 0], [DISPATCH, 1, 1, 1, 1, 1]]
+  assert.equal(core.play(tape), ERR_INTERNAL)
+  assert.match(core.failure(), /^the tape is wrong before word \d+: .*hasty is not known to be compiled/)
 })
 
 test('what the device refuses is told by READY at the latest', { skip }, async () => {

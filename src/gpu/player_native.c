@@ -35,7 +35,7 @@ typedef struct {
     dawn_future future;
     uint32_t layout;
     pipeline_state state;
-    bool told; // that it failed
+    bool told; // that it failed, since a section last named it
     char label[TAPE_LABEL];
     char *fault; // NULL = Dawn said nothing
 } native_pipeline;
@@ -476,8 +476,11 @@ static ingle_status play_section(native *p, const uint32_t *w, ingle_error *err)
         mem_free(&p->allocator, dispatches);
         return no_memory(err);
     }
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         dispatches[i] = dispatch_at(w + 2 + (size_t)i * TAPE_SECTION_WORDS);
+        if (dispatches[i].pipeline_number < p->pipelines.n) // another mode may need what failed in one
+            p->pipelines.items[dispatches[i].pipeline_number].told = false;
+    }
     if (number == p->sections.n)
         p->sections.n++;
     else

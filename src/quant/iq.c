@@ -34,8 +34,6 @@ static float signed_by(float value, unsigned signs, int bit)
     return float_of_bits(bits_of_float(value) ^ (uint32_t)(signs >> bit & 1) << 31);
 }
 
-#define POINT QUANT_GRID_POINT
-
 /* ---- IQ2: 8 values a grid point ------------------------------------------------------------ */
 
 static void put_iq2(float *restrict out, uint16_t point, unsigned signs, float scale)
@@ -57,7 +55,7 @@ void dequantize_iq2_xxs(const void *blocks, float *restrict out, size_t n)
         for (int k = 0; k < OCTETS; k++) {
             const uint8_t *run = b + 2 + 8 * (k / 4);
             const uint32_t rest = load_u32(run + 4);
-            put_iq2(out + 8 * k, POINT(quant_grid_iq2_xxs, run[k % 4]), eight_signs(rest >> 7 * (k % 4)),
+            put_iq2(out + 8 * k, QUANT_GRID_OCTET(quant_grid_iq2_xxs, run[k % 4]), eight_signs(rest >> 7 * (k % 4)),
                     iq2_scale(d, (int)(rest >> 28)));
         }
     }
@@ -70,7 +68,7 @@ void dequantize_iq2_xs(const void *blocks, float *restrict out, size_t n)
         for (int k = 0; k < OCTETS; k++) {
             const unsigned q = load_u16(b + 2 + 2 * k);
             const int s = b[66 + k / 4] >> 4 * (k / 2 % 2) & 15;
-            put_iq2(out + 8 * k, POINT(quant_grid_iq2_xs, q & 511), eight_signs(q >> 9), iq2_scale(d, s));
+            put_iq2(out + 8 * k, QUANT_GRID_OCTET(quant_grid_iq2_xs, q & 511), eight_signs(q >> 9), iq2_scale(d, s));
         }
     }
 }
@@ -83,7 +81,7 @@ void dequantize_iq2_s(const void *blocks, float *restrict out, size_t n)
         for (int k = 0; k < OCTETS; k++) {
             const int index = q[k] | (qh[k / 4] >> 2 * (k % 4) & 3) << 8;
             const int s = scales[k / 4] >> 4 * (k / 2 % 2) & 15;
-            put_iq2(out + 8 * k, POINT(quant_grid_iq2_s, index), signs[k], iq2_scale(d, s));
+            put_iq2(out + 8 * k, QUANT_GRID_OCTET(quant_grid_iq2_s, index), signs[k], iq2_scale(d, s));
         }
     }
 }
@@ -107,8 +105,8 @@ void dequantize_iq3_xxs(const void *blocks, float *restrict out, size_t n)
             const unsigned signs = eight_signs(rest >> 7 * (k % 4));
             const float scale = d * (0.5f + (float)(rest >> 28)) * 0.5f;
             const uint8_t *q = b + 2 + 2 * k;
-            put_iq3(out + 8 * k, POINT(quant_grid_iq3_xxs, q[0]), levels, signs, scale);
-            put_iq3(out + 8 * k + 4, POINT(quant_grid_iq3_xxs, q[1]), levels, signs >> 4, scale);
+            put_iq3(out + 8 * k, QUANT_GRID_QUAD(quant_grid_iq3_xxs, q[0]), levels, signs, scale);
+            put_iq3(out + 8 * k + 4, QUANT_GRID_QUAD(quant_grid_iq3_xxs, q[1]), levels, signs >> 4, scale);
         }
     }
 }
@@ -123,7 +121,7 @@ void dequantize_iq3_s(const void *blocks, float *restrict out, size_t n)
             const int index = q[k] | (qh[k / 8] >> k % 8 & 1) << 8;
             const int s = scales[k / 16] >> 4 * (k / 8 % 2) & 15;
             const unsigned four_signs = (unsigned)(signs[k / 2] >> 4 * (k % 2) & 15);
-            put_iq3(out + 4 * k, POINT(quant_grid_iq3_s, index), levels, four_signs,
+            put_iq3(out + 4 * k, QUANT_GRID_QUAD(quant_grid_iq3_s, index), levels, four_signs,
                     d * (float)(2 * s + 1));
         }
     }
@@ -146,7 +144,7 @@ void dequantize_iq1_s(const void *blocks, float *restrict out, size_t n)
             const int rest = load_u16(b + 34 + 2 * (k / 4));
             const int index = b[2 + k] | (rest >> 3 * (k % 4) & 7) << 8;
             const float scale = d * (float)(2 * (rest >> 12 & 7) + 1);
-            put_iq1(out + 8 * k, POINT(quant_grid_iq1, index), rest >> 15, scale);
+            put_iq1(out + 8 * k, QUANT_GRID_OCTET(quant_grid_iq1, index), rest >> 15, scale);
         }
     }
 }
@@ -164,7 +162,7 @@ void dequantize_iq1_m(const void *blocks, float *restrict out, size_t n)
         for (int k = 0; k < OCTETS; k++) {
             const int rest = b[32 + k / 2] >> 4 * (k % 2) & 15;
             const int sub = k / 2, s = scales[sub / 4] >> 3 * (sub % 4) & 7; // s per 16 values
-            put_iq1(out + 8 * k, POINT(quant_grid_iq1, b[k] | (rest & 7) << 8), rest >> 3,
+            put_iq1(out + 8 * k, QUANT_GRID_OCTET(quant_grid_iq1, b[k] | (rest & 7) << 8), rest >> 3,
                     d * (float)(2 * s + 1));
         }
     }
