@@ -111,7 +111,9 @@ export class Gpu {
     this.#asked = { gpu, options }
     try {
       this.#opened = await openDevice(gpu, options)
-      this.#kept = new Uint8Array(await options.store?.read(nameOf(this.#opened.info)).catch(() => undefined) ?? new ArrayBuffer(0))
+      const found = await options.store?.read(nameOf(this.#opened.info)).catch(() => undefined)
+      if (found) // else another device in place of a lost one has what this page knows
+        this.#kept = new Uint8Array(found)
       this.#player = new Player(this.#opened.device, this.#memory, this.#opened.most)
     } catch (cause) {
       this.#why = cause instanceof IngleError ? cause.message : `WebGPU gives no device: ${String(cause)}`
