@@ -188,12 +188,10 @@ WASM_LD      ?= wasm-ld-19
 WASM_SYSROOT ?= /usr
 WASM_CPU_BUILDS := simd relaxed simd-threads relaxed-threads
 WASM_BUILDS  := $(WASM_CPU_BUILDS) gpu
-WASM_OPT     ?= -Oz -mllvm -inline-threshold=-15
+WASM_OPT     ?= -Oz
 # The kernels. -O3 is larger and no faster, and so is -O2 for what calls and feeds them. They are compiled
 # to the end here: the linker, which compiles the rest, is told to leave loops' addresses as they are
-# written (-disable-lsr), which takes 3 kB off a page's download, to inline only what gets smaller by it (as the
-# compiler is), to keep one of functions that do the same, and to merge what branches have in common rather than
-# copy what they need, which takes 1.7 kB off.
+# written (-disable-lsr), which takes 3 kB off a page's download.
 WASM_HOT_OPT ?= -O2
 WASM_HOT     := $(patsubst %,src/%.c,cpu/cpu_wasm cpu/cpu_wasm_float)
 WASM_SRC     := $(filter-out src/host/host_posix.c src/host/cache_posix.c src/token/normalise.c src/gpu/player_native.c src/gpu/dawn.c,$(LIB_SRC)) \
@@ -206,12 +204,16 @@ WASM_FLAGS    = --target=wasm32-wasi --sysroot=$(WASM_SYSROOT) -isystem $(WASM_S
                 -std=c11 $(WARN) $(WERROR) -Iinclude -Isrc -ffp-contract=off -fno-math-errno -fvisibility=hidden \
                 -ffunction-sections -fdata-sections -flto -DNDEBUG -MMD -MP
 WASM_BUILTINS = $(shell $(WASM_CC) --print-resource-dir)/lib/wasi/libclang_rt.builtins-wasm32.a
-WASM_LINK     = -O2 -mllvm -disable-lsr -mllvm -inline-threshold=-25 -mllvm -enable-merge-functions -mllvm -sink-common-insts -mllvm -enable-pre=0 \
-                --compress-relocations --no-entry --gc-sections --strip-all --import-memory --max-memory=4294967296 -z stack-size=1048576 \
+WASM_LINK     = -O2 -mllvm -disable-lsr --compress-relocations --no-entry --gc-sections --strip-all --import-memory --max-memory=4294967296 -z stack-size=1048576 \
                 --stack-first --export=_initialize
 wasm_features = -msimd128 -mbulk-memory -msign-ext -mnontrapping-fptoint $(if $(findstring relaxed,$(1)),-mrelaxed-simd) \
                 $(if $(findstring threads,$(1)),-matomics)
-wasm_link     = $(if $(findstring threads,$(1)),--shared-memory --no-check-features --export=__stack_pointer)
+wasm_link     = $(if $(findstring threads,$(1)),--shared-memory --no-check-features --export=__stack_pointer) \
+                $(if $(filter gpu,$(1)),$(WASM_SMALL_LINK))
+# What the GPU's build computes is little, so it is made smaller still, by 1.7 kB: only what gets smaller by it is inlined,
+# of functions that do the same one is kept, what branches have in common is merged. A CPU would load 5 % slower.
+WASM_SMALL      = -mllvm -inline-threshold=-15
+WASM_SMALL_LINK = -mllvm -inline-threshold=-25 -mllvm -enable-merge-functions -mllvm -sink-common-insts -mllvm -enable-pre=0
 
 wasm: wasm-check $(WASM_BUILDS:%=build/wasm/%.wasm) ## the WebAssembly modules, and their sizes
 	@for b in $(WASM_BUILDS); do \
@@ -234,12 +236,12 @@ define WASM_RULES
 build/wasm/$(1)/%.o: %.c build/wasm/$(1)/flags
 	@mkdir -p $$(@D)
 	$$(SAY) "$(WASM_CC) $(1) $$<"
-	$$(Q)$(WASM_CC) $$(WASM_FLAGS) $$(call wasm_features,$(1)) $$(if $$(filter $$(WASM_HOT) tests/%,$$<),$$(WASM_HOT_OPT),$$(WASM_OPT)) \
+	$$(Q)$(WASM_CC) $$(WASM_FLAGS) $$(call wasm_features,$(1)) $$(if $$(filter $$(WASM_HOT) tests/%,$$<),$$(WASM_HOT_OPT),$$(WASM_OPT) $(if $(filter gpu,$(1)),$$(WASM_SMALL))) \
 	    $$(if $$(filter $$(WASM_HOT),$$<),-fno-lto) -c $$< -o $$@
 build/wasm/$(1)/flags: FORCE
 	@mkdir -p $$(@D)
-	@echo '$$(WASM_FLAGS) $$(WASM_LINK) $$(WASM_OPT) $$(WASM_HOT_OPT) $$(WASM_HOT) $$(WASM_SRC)' | cmp -s - $$@ || \
-	    echo '$$(WASM_FLAGS) $$(WASM_LINK) $$(WASM_OPT) $$(WASM_HOT_OPT) $$(WASM_HOT) $$(WASM_SRC)' > $$@
+	@echo '$$(WASM_FLAGS) $$(WASM_LINK) $$(WASM_OPT) $$(WASM_HOT_OPT) $$(WASM_HOT) $$(WASM_SMALL) $$(WASM_SMALL_LINK) $$(WASM_SRC)' | cmp -s - $$@ || \
+	    echo '$$(WASM_FLAGS) $$(WASM_LINK) $$(WASM_OPT) $$(WASM_HOT_OPT) $$(WASM_HOT) $$(WASM_SMALL) $$(WASM_SMALL_LINK) $$(WASM_SRC)' > $$@
 build/wasm/$(1).wasm: $$(patsubst %.c,build/wasm/$(1)/%.o,$$(call wasm_src,$(1)))
 	$$(SAY) "$(WASM_LD) $$@"
 	$$(Q)$(WASM_LD) $$(WASM_LINK) $$(call wasm_link,$(1)) $$(WASM_SYSROOT)/lib/wasm32-wasi/crt1-reactor.o $$^ \
