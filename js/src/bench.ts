@@ -1,6 +1,7 @@
 // model.bench in the worker: the same tests, tokens and rows as `ingle bench --json`.
 import type { Engine, SessionOptions } from './engine.ts'
 import { IngleError } from './errors.ts'
+import { gpuTime } from './gpu_clock.ts'
 import type { Request } from './protocol.ts'
 import type { BenchRow } from './types.ts'
 import type { Pool } from './cpu.ts'
@@ -37,6 +38,18 @@ async function measureGeneration(engine: Engine, session: number, prompt: Int32A
   const ms = performance.now() - start
   engine.call('wasm_generation_close', generation)
   return ms
+}
+
+/** Microseconds of the GPU for a token among n, by its own clock: what one more token than one takes. */
+async function measureGpu(engine: Engine, session: number, prompt: Int32Array, n: number): Promise<number | null> {
+  const device = engine.core.gpu?.device
+  if (!device?.features.has('timestamp-query') || n < 2)
+    return null
+  const [some, one] = [
+    await gpuTime(device, () => measureGeneration(engine, session, prompt, n)),
+    await gpuTime(device, () => measureGeneration(engine, session, prompt, 1)),
+  ]
+  return (some - one) / (n - 1) / 1000
 }
 
 /** Milliseconds of one run. */
@@ -94,7 +107,10 @@ export async function bench(
           if (i > 0) // the first warms caches and lets the engine compile for speed
             rates.push(n / ms * 1000)
         }
-        rows.push(row(`${one ? 'tg' : 'pp'}${n}`, held + 1, rates, one ? weights : null, backend))
+        const gpuUs = one ? await measureGpu(engine, session, ids.subarray(0, request.depth || 1), n) : null
+        rows.push({
+          ...row(`${one ? 'tg' : 'pp'}${n}`, held + 1, rates, one ? weights : null, backend), ...gpuUs === null ? {} : { gpu_us: gpuUs },
+        })
       }
     } finally {
       engine.call(gpuSession ? 'wasm_session_truncate' : 'wasm_session_close', session, 0)

@@ -103,6 +103,10 @@ export class Gpu {
     this.#memory = memory
   }
 
+  get device(): GPUDevice | undefined {
+    return this.#opened?.device
+  }
+
   /** Asks for a device, in place of the one there was; throws why there is none. From then on the core may open it,
    * once. */
   async open(gpu: GPU | undefined, options: GpuOptions = {}): Promise<void> {

@@ -193,6 +193,8 @@ export interface BenchRow {
   /** GB of weights read a second; null for prompts. */
   gbps: number | null
   backend: string
+  /** Microseconds of a GPU for a token that is generated, by its own clock, where it has one. */
+  gpu_us?: number
 }
 
 export interface CheckOptions {

@@ -90,6 +90,17 @@ test('answers on a GPU in Chromium are those of the CPU', { skip: noBrowser }, a
   judge(found)
 })
 
+test('a GPU tells what a token takes of its time', async t => {
+  if (noDawn)
+    return t.skip(noDawn)
+  const m = await load(STORIES, { backend: 'gpu', contextSize: 256 })
+  const rows = await m.bench({ prompt: [16], generate: [16], depth: 16, repetitions: 1 })
+  await m.dispose()
+  const [prompt, tokens] = rows
+  assert.equal(prompt.gpu_us, undefined)
+  assert.ok(tokens.gpu_us > 1 && tokens.gpu_us < 1e6, `${tokens.gpu_us} us`)
+})
+
 test('what WebAssembly cannot hold, a GPU may', async t => {
   if (noDawn)
     return t.skip(noDawn)
