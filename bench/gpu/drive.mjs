@@ -3,8 +3,8 @@
 //     node bench/gpu/drive.mjs [--out FILE] [--seconds N] JOBS.json [NAME ...]
 //
 // JOBS.json: [{ name, model: path of a GGUF file, f16: 1 to show shader-f16 where it is hidden, prompt, generate,
-// depths, context, kernels, memory, visits, watchMemory, timeout: seconds }]. CHROME: an executable that starts a headless Chromium with
-// WebGPU and passes its arguments on; CHROME_FLAGS: more of them. What costs processor time is told by process
+// depths, context, kernels, memory, visits, watchMemory, answers: path, timeout: seconds }]. CHROME: an executable that
+// starts a headless Chromium with WebGPU and passes its arguments on; CHROME_FLAGS: more of them. What costs processor time is told by process
 // and thread (Linux): shares of one processor between a mark and the next result. So is memory beyond what there was at a
 // mark that asks for it: the page's is the role renderer, the copies on their way to the GPU are gpu-process's.
 //
@@ -30,7 +30,7 @@ const { values: options, positionals: [jobsFile, ...wanted] } = parseArgs({
 })
 const deadline = performance.now() + Number(options.seconds) * 1000
 const jobs = JSON.parse(readFileSync(jobsFile, 'utf8')).filter(job => !wanted.length || wanted.some(name => job.name.startsWith(name)))
-const models = new Map(jobs.map(job => [basename(job.model), job.model]))
+const models = new Map(jobs.flatMap(({ model, answers }) => [model, answers ?? model]).map(path => [basename(path), path]))
 let current
 let mark
 let watched
@@ -157,16 +157,17 @@ function endBrowser() {
   } catch {} // it has ended, or there was none
 }
 
-async function run({ name, model, f16, timeout = 120, ...rest }) {
+async function run({ name, model, f16, timeout = 120, ...job }) {
   const seconds = Math.min(timeout, (deadline - performance.now()) / 1000)
   if (seconds < 5)
     return finish({ job: name, error: 'left out: no time was left' })
-  const job = encodeURIComponent(JSON.stringify({ model: basename(model), ...rest }))
+  const rest = { ...job, ...job.answers ? { answers: basename(job.answers) } : {} }
+  const query = encodeURIComponent(JSON.stringify({ model: basename(model), ...rest }))
   const flags = (process.env.CHROME_FLAGS ?? '').split(' ').filter(Boolean)
   const profile = mkdtempSync(join(tmpdir(), 'ingle-gpu-'))
   const rows = []
   const browser = spawn(process.env.CHROME ?? 'chromium', [
-    ...flags, `--user-data-dir=${profile}`, '--remote-debugging-port=0', `http://localhost:${PORT}/page.html?job=${job}`,
+    ...flags, `--user-data-dir=${profile}`, '--remote-debugging-port=0', `http://localhost:${PORT}/page.html?job=${query}`,
   ], { env: { ...process.env, ...f16 ? { F16: '1' } : {} }, stdio: 'ignore', detached: true })
   const end = await new Promise(resolve => {
     current = { name, rows, pid: browser.pid, done: resolve }

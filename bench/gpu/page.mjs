@@ -1,7 +1,8 @@
 // Measures the package on this browser's GPU and posts what it finds to the server that served it.
 // The job comes in the address: { model, prompt, generate, depths, context, kernels, repetitions, memory: bytes to measure
 // reading over, visits: how often to load; the first time finds out which kernels are fastest, watchMemory: true, while it
-// loads, which takes longer then }. share: of that speed, that weights are read with.
+// loads, which takes longer then }. share: of that speed, that weights are read with. answers: a
+// file of recorded ones, { greedy: [{ prompt_ids, ids, gaps }] }, to be followed.
 import { load } from '/ingle/index.js'
 import { readBandwidth } from './bandwidth.mjs'
 
@@ -41,6 +42,25 @@ async function answer(model, depth, n) {
   await post({ what: 'answer', depth, test: `tg${n}`, clock_per_s_median: rates.sort((a, b) => a - b)[rates.length >> 1] })
 }
 
+/** How many of the recorded tokens are chosen after those before them, by a greedy draw; and which of the others had a rival
+ * that came near. answers: [{ prompt_ids, ids, gaps: between the two best logits }]. */
+async function follow(model, answers) {
+  let chosen = 0
+  const missed = []
+  for (const { prompt_ids, ids, gaps } of answers)
+    for (let at = 0; at < ids.length;) {
+      const { tokens, stop } = await model.generate([...prompt_ids, ...ids.slice(0, at)], { temperature: 0, maxTokens: ids.length - at }).result
+      const all = stop === 'eos' ? [...tokens, model.info.eos] : tokens
+      for (let i = 0, right = true; right && at < ids.length && i < all.length; i++, at++) {
+        right = all[i] === ids[at]
+        chosen += right
+        if (!right)
+          missed.push(gaps[at])
+      }
+    }
+  await post({ what: 'answers', chosen, of: answers.reduce((n, { ids }) => n + ids.length, 0), missed })
+}
+
 /** Half a second of work, so that the clock of the GPU is up. */
 async function warmUp(model) {
   const start = performance.now()
@@ -56,6 +76,8 @@ try {
     await model.dispose()
     model = await firstTokens(visit)
   }
+  if (job.answers)
+    await follow(model, (await (await fetch(`/model/${job.answers}`)).json()).greedy)
   await warmUp(model)
   for (const depth of job.depths ?? [128]) {
     await post({ what: 'mark' })
