@@ -19,6 +19,7 @@ typedef struct {
 typedef struct {
     gpu_player null;
     speed speed;
+    uint32_t n_ctx; // of sessions; 0: the model's
     uint64_t pipelines[MOST], sections[MOST]; // nanoseconds
     uint64_t clock, answers[MOST];            // of stamps, by ticket
     bool is_ready[MOST], is_bad;              // ticket is READY's; a kernel did not compile
@@ -153,7 +154,7 @@ static opened open_on(device *d, gpu_measure measure, const gpu_modes *modes, bo
     CHECK_MSG(gpu_null_open(&d->null, &usual, NULL, &e) == INGLE_OK, "%s", e.text);
     const gpu_player player = {.user = d, .limits = usual, .play = play, .wait = wait_for, .close = close_it,
                                .recall = recall, .remember = remember};
-    const gpu_options opt = {.n_ctx = shape.n_ctx, .n_batch = 8, .k_format = QUANT_F16, .v_format = QUANT_F16, .modes = modes,
+    const gpu_options opt = {.n_ctx = d->n_ctx ? d->n_ctx : shape.n_ctx, .n_batch = 8, .k_format = QUANT_F16, .v_format = QUANT_F16, .modes = modes,
                              .unchecked = true, .measure = measure};
     CHECK_MSG(gpu_shared_open(&o.shared, &o.model->graph, &player, false, &plain, &e) == INGLE_OK, "%s", e.text);
     CHECK_MSG(gpu_open(&o.g, o.shared, &opt, &plain, &e) == INGLE_OK, "%s", e.text);
@@ -177,7 +178,7 @@ static bool all_best(const opened *o, uint32_t threads)
         const gpu_step *st = &o->g->steps[i];
         if (st->kind != GPU_QKV && st->kind != GPU_LINEAR)
             continue;
-        const bool merges = gpu_merges(o->g, st, 512);
+        const bool merges = gpu_merges(o->g, st, gpu_bucket_positions(o->g, 512));
         const matvec_shape *own = merges ? &st->w[0]->merging : &st->w[0]->shape;
         matvec_shape nearer = *own;
         nearer.threads = own->threads < threads ? own->threads * 2 : own->threads / 2;
@@ -207,6 +208,18 @@ static void finds_the_fastest(void)
         CHECK(o.g->modes.dot_int8 && o.g->modes.subgroup == 32); // no other is much faster
         CHECK(d.stamps > 0 && d.n_remembered == 1);
         CHECK_TEXT(gpu_notes(o.g), "");
+        shut(&o);
+    }
+}
+
+/* In contexts in which attention leaves no splits, and in some. */
+static void measures_for_any_context(void)
+{
+    static const uint32_t contexts[] = {8, 128, 256, 400, 1000};
+    for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++) {
+        device d = {.speed = {.threads = 64}, .n_ctx = contexts[i]};
+        opened o = open_on(&d, GPU_MEASURE_USUALLY, NULL, true, false);
+        CHECK_MSG(all_best(&o, 64), "%u", (unsigned)contexts[i]);
         shut(&o);
     }
 }
@@ -319,5 +332,5 @@ static void sessions_share(void)
     shut(&o);
 }
 
-TESTS(T(finds_the_fastest) T(finds_the_fastest_modes) T(keeps_modes_that_were_named) T(remembers) T(checks_what_it_remembers)
+TESTS(T(finds_the_fastest) T(measures_for_any_context) T(finds_the_fastest_modes) T(keeps_modes_that_were_named) T(remembers) T(checks_what_it_remembers)
       T(measures_where_it_can) T(does_without) T(sessions_share))

@@ -10,7 +10,7 @@ enum {
     MOST_TRIALS = 128, // measured together
     CLIMBS = 3,        // times that neighbours are looked at
     ROUNDS = 2,        // of which the faster counts; a driver may compile when a kernel first runs
-    MERGED_POSITIONS = 512
+    USUAL_POSITIONS = 512
 };
 static const uint64_t ENOUGH_BYTES = 192u << 20; // of weights: more than caches hold
 static const double TRIAL_SECONDS = 5e-3, LEAST_SECONDS = 25e-6; // browsers round to 100 us
@@ -56,10 +56,21 @@ static bool multiplies(const gpu_step *st)
     return st->kind == GPU_QKV || st->kind == GPU_LINEAR;
 }
 
+/* The context that products are measured for; attention leaves splits from some length on. */
+static uint32_t usual_positions(const gpu *g)
+{
+    return gpu_bucket_positions(g, USUAL_POSITIONS);
+}
+
+static bool merges(const gpu *g, const gpu_step *st)
+{
+    return gpu_merges(g, st, usual_positions(g));
+}
+
 static bool is_of(const gpu *g, const product_kind *k, const gpu_step *st, const gpu_matrix *w)
 {
     const gpu_planes *a = &k->like->parts[0].planes, *b = &w->parts[0].planes;
-    return gpu_epilogue(st) == k->epilogue && gpu_merges(g, st, MERGED_POSITIONS) == k->merges && k->like->rows == w->rows &&
+    return gpu_epilogue(st) == k->epilogue && merges(g, st) == k->merges && k->like->rows == w->rows &&
            k->like->cols == w->cols && strcmp(a->part, b->part) == 0;
 }
 
@@ -90,7 +101,7 @@ static void find_kinds(gpu_tuning *t, const gpu *g)
             if (t->n_kinds == MOST_KINDS || find_kind(t, g, st, st->w[j]))
                 continue;
             product_kind *k = &t->kinds[t->n_kinds++];
-            *k = (product_kind){.epilogue = gpu_epilogue(st), .merges = gpu_merges(g, st, MERGED_POSITIONS), .like = st->w[j],
+            *k = (product_kind){.epilogue = gpu_epilogue(st), .merges = merges(g, st), .like = st->w[j],
                                 .climbs = true};
             k->key = key_of(g, k);
             k->best = matvec_shape_of(g->r, k->like, k->epilogue, k->merges);
@@ -224,7 +235,7 @@ static void add_shape(gpu_tuning *t, gpu *g, uint32_t kind, const matvec_shape *
     new->section = recorder_section(g->r);
     for (size_t i = 0; i < g->n_steps && bytes < ENOUGH_BYTES; i++)
         if (has_kind(g, k, &g->steps[i])) {
-            gpu_record_products(g, &g->steps[i], MERGED_POSITIONS);
+            gpu_record_products(g, &g->steps[i], usual_positions(g));
             bytes += step_bytes(&g->steps[i]);
         }
     recorder_section_end(g->r);
