@@ -28,7 +28,7 @@ typedef struct gpu_player {
     /* Carries out words [n], n > 0. It may return before the GPU has done anything. It stops at a command
      * that fails: those before it are carried out, the others not.
      * ERR_MEMORY: a buffer could not be had; ERR_DEVICE: the device refused a call (its own text
-     * follows); ERR_DEVICE_LOST; ERR_INTERNAL: the tape is wrong. */
+     * follows), or a kernel is needed that did not compile; ERR_DEVICE_LOST; ERR_INTERNAL: the tape is wrong. */
     ingle_status (*play)(void *user, const uint32_t *words, size_t n, ingle_error *err);
 
     /* INGLE_OK when the ticket's command has been answered. A host that can block does so; one that

@@ -429,11 +429,14 @@ static ingle_status play_group(native *p, const uint32_t *w, ingle_error *err)
 
 static ingle_status resolve(const native *p, native_dispatch *d, ingle_error *err)
 {
-    if (d->pipeline_number >= p->pipelines.n || p->pipelines.items[d->pipeline_number].state != PIPELINE_READY)
+    const native_pipeline *pl = d->pipeline_number < p->pipelines.n ? &p->pipelines.items[d->pipeline_number] : NULL;
+    if (pl && pl->state == PIPELINE_FAILED)
+        return error_set(err, INGLE_ERR_DEVICE, "kernel %s: %s", pl->label, pl->fault ? pl->fault : "refused");
+    if (!pl || pl->state != PIPELINE_READY)
         return wrong(err, "a dispatch of a pipeline that is not ready:", d->pipeline_number);
     if (d->group_number >= p->groups.n || !p->groups.items[d->group_number].handle)
         return wrong(err, "a dispatch with no group", d->group_number);
-    d->pipeline = p->pipelines.items[d->pipeline_number].handle;
+    d->pipeline = pl->handle;
     d->group = p->groups.items[d->group_number].handle;
     return INGLE_OK;
 }
