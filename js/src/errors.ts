@@ -41,3 +41,10 @@ export function toWire(error: unknown): WireError {
 export function fromWire(error: WireError): IngleError {
   return new IngleError(error.code, error.message, error.cause ? { cause: error.cause } : undefined)
 }
+
+/** A file of the engine that is imported when it is wanted. */
+export function late<T>(file: Promise<T>): Promise<T> {
+  return file.catch(cause => {
+    throw new IngleError('ERR_NETWORK', `a file of the engine cannot be loaded: ${String(cause)}`, { cause })
+  })
+}

@@ -8,6 +8,7 @@
  *
  * This is the entry for browsers; Node has its own with the same names.
  */
+import { late } from './errors.ts'
 import { webHost } from './host_web.ts'
 import { load as loadWith } from './load.ts'
 import type { Model } from './model.ts'
@@ -26,5 +27,5 @@ export function load(source: Source, options: LoadOptions = {}): Promise<Model> 
 
 /** Says whether a model will run here, from the first bytes of its file. */
 export async function check(source: Source, options: CheckOptions = {}): Promise<Check> {
-  return (await import('./check.ts')).check(source, options, webHost)
+  return (await late(import('./check.ts'))).check(source, options, webHost)
 }

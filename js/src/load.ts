@@ -1,6 +1,6 @@
 // load: from a source to a Model, through a worker of the model's own.
 import { Channel } from './channel.ts'
-import { IngleError } from './errors.ts'
+import { IngleError, late } from './errors.ts'
 import type { Host } from './host.ts'
 import { refusedByBoth } from './limits.ts'
 import { Model } from './model.ts'
@@ -42,7 +42,7 @@ function watch(source: Source, options: LoadOptions, host: Host) {
       options.onProgress?.(p)
       if (!looked && whyCpu !== undefined && p.total > LARGE) {
         looked = true
-        import('./check.ts').then(({ refuseWithCache }) => refuseWithCache(source, options, host)).catch((error: unknown) => {
+        late(import('./check.ts')).then(({ refuseWithCache }) => refuseWithCache(source, options, host)).catch((error: unknown) => {
           if (error instanceof IngleError && error.code === 'ERR_MEMORY') // the rest is the loader's to tell
             refuse(whyCpu ? refusedByBoth(error, whyCpu) : error)
         })

@@ -2,7 +2,7 @@
 import { openBytes } from './bytes.ts'
 import type { Pool } from './cpu.ts'
 import { Engine, type SessionOptions } from './engine.ts'
-import { IngleError, toWire } from './errors.ts'
+import { IngleError, late, toWire } from './errors.ts'
 import { generate } from './generation.ts'
 import type { ByteStream, WorkerHost } from './host.ts'
 import { isTooLarge, refusedByBoth, refuseTooLarge } from './limits.ts'
@@ -108,7 +108,7 @@ class Server {
       case 'template':
         return engine.withText(request.context, (at, n) => engine.text('wasm_chat_render', model, at, n))
       case 'bench':
-        return (await import('./bench.ts')).bench(engine, loaded.pool, model, loaded.info.vocabSize, loaded.options, request, this.#job(id),
+        return (await late(import('./bench.ts'))).bench(engine, loaded.pool, model, loaded.info.vocabSize, loaded.options, request, this.#job(id),
           engine.core.gpu ? sessions.get(0)?.handle : undefined)
       case 'openSession':
         return this.#openSession(loaded)
@@ -187,7 +187,7 @@ class Server {
             opening = open()
         }
       }
-      const { chooseBuild, Pool } = await import('./cpu.ts')
+      const { chooseBuild, Pool } = await late(import('./cpu.ts'))
       const core = await startCore(host, chooseBuild(host, request.build, request.threads), line => host.post({ warning: line }))
       return await this.#loadFrom(opening, core, id, request, whyCpu, new Pool(core, host))
     } catch (error) {

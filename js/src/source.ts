@@ -1,5 +1,5 @@
 // What users hand to load and check, brought into the few forms that travel to the worker.
-import { IngleError } from './errors.ts'
+import { IngleError, late } from './errors.ts'
 import type { Host } from './host.ts'
 import type { WireSource } from './protocol.ts'
 import type { RemoteFile, Source } from './types.ts'
@@ -51,7 +51,7 @@ function fromStream(stream: ReadableStream<Uint8Array>, size?: number): Opened {
 /** hf: names are looked up, here and once: the worker gets the address of a file that does not change. */
 async function resolve(name: string | URL, host: Host, signal?: AbortSignal): Promise<WireSource> {
   const text = String(name)
-  return text.startsWith('hf:') ? (await import('./hub.ts')).resolveHub(text, signal) : host.resolve(name)
+  return text.startsWith('hf:') ? (await late(import('./hub.ts'))).resolveHub(text, signal) : host.resolve(name)
 }
 
 async function fromRemote(file: RemoteFile, host: Host, signal?: AbortSignal): Promise<Opened> {

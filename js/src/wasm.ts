@@ -1,5 +1,5 @@
 // Bringing a build of the core up: memory, imports; what a pool worker runs.
-import { IngleError } from './errors.ts'
+import { IngleError, late } from './errors.ts'
 import type { Gpu } from './gpu.ts'
 import type { PoolStart, WorkerHost } from './host.ts'
 import { MEMORY_MOST } from './limits.ts'
@@ -76,7 +76,7 @@ export async function startCore(host: WorkerHost, { build, why }: Choice, log: (
   const module = await host.compile(fileOf(build))
   const memory = makeMemory(build.includes('threads'))
   // What only this build needs is a file of its own.
-  const gpu = build === 'gpu' ? new (await import('./gpu.ts')).Gpu(memory) : undefined
+  const gpu = build === 'gpu' ? new (await late(import('./gpu.ts'))).Gpu(memory) : undefined
   const instance = await WebAssembly.instantiate(module, imports(memory, log, gpu?.imports))
   const exports = instance.exports as unknown as Exports
   exports._initialize!()

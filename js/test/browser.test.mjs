@@ -130,6 +130,23 @@ test('the package works from any path of the origin', { skip }, async () => {
   assert.equal(device.threads, 2)
 })
 
+test('a file of the engine that does not come is an error of the network', { skip }, async () => {
+  const broken = join(folder, 'broken')
+  cpSync(join(TOP, 'app/dist/ingle'), broken, { recursive: true })
+  for (const name of readdirSync(broken).filter(name => /^(check|cpu|hub)-/.test(name)))
+    rmSync(join(broken, name))
+  const page = await browser.newPage()
+  await page.goto(`${isolated.address}empty.html`)
+  const codes = await page.evaluate(async () => {
+    const { check, load } = await import('/broken/index.js')
+    const fails = promise => promise.then(() => 'nothing', ({ name, code, message }) => `${name} ${code} ${/cannot be loaded/.test(message)}`)
+    const model = '/models/stories260K.gguf'
+    return [await fails(check(model)), await fails(load(model, { backend: 'cpu' })), await fails(load('hf:a/b:c'))]
+  })
+  await page.close()
+  assert.deepEqual(codes, Array(3).fill('IngleError ERR_NETWORK true'))
+})
+
 test('sources of a page: Blob, File, stream, bytes, a relative address, a private file', { skip }, async () => {
   const texts = await withPage(`${isolated.address}empty.html`, page => page.evaluate(async () => {
     const { load } = await import('/ingle/index.js')
