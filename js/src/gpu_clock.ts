@@ -23,6 +23,9 @@ export async function gpuTime(device: GPUDevice, run: () => Promise<unknown>): P
   }
   try {
     await run()
+  } catch (error) {
+    querySet.destroy()
+    throw error
   } finally {
     device.createCommandEncoder = create
   }

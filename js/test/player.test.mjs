@@ -13,6 +13,7 @@ const DOUBLE = `@group(0) @binding(0) var<storage, read_write> x: array<u32>;
 const OUT = 4096, WORDS = 1024, TEXTS = 16384, DATA = 65536
 
 const { Gpu } = await source('gpu.ts')
+const { gpuTime } = await source('gpu_clock.ts')
 let dawn, skip = false
 try {
   dawn = await openDawn()
@@ -357,4 +358,33 @@ test('what the core keeps for an adapter is there again, if the store has it', {
   const third = await Core.open({ store: broken })
   assert.equal(third.gpu.imports.recall(OUT, 64), 0)
   third.gpu.imports.remember(DATA, 12)
+})
+
+test('the time of passes is the sum of theirs, and the device is as before', async () => {
+  const passes = [], destroyed = []
+  const object = (name, more) => ({ ...more, destroy: () => destroyed.push(name) })
+  const device = {
+    createQuerySet: ({ count }) => object('queries', { count }),
+    createBuffer: ({ size }) => object('buffer', {
+      size, mapAsync: async () => {}, getMappedRange: () => BigUint64Array.from({ length: size / 8 }, (_, i) => BigInt(1000 + i * i)).buffer,
+    }),
+    createCommandEncoder: () => ({
+      beginComputePass: pass => passes.push(pass), resolveQuerySet() {}, copyBufferToBuffer() {}, finish: () => 'commands',
+    }),
+    queue: { submit() {} },
+  }
+  const before = device.createCommandEncoder
+  const own = { querySet: 'another', endOfPassWriteIndex: 0 }
+  const ns = await gpuTime(device, async () => {
+    for (const pass of [{ label: 'a' }, undefined, { label: 'stamp', timestampWrites: own }, {}])
+      device.createCommandEncoder().beginComputePass(pass)
+  })
+  assert.equal(ns, (1 - 0) + (9 - 4) + (25 - 16)) // three pairs of squares
+  assert.deepEqual(passes.map(pass => pass.timestampWrites.beginningOfPassWriteIndex), [0, 2, undefined, 4])
+  assert.equal(passes[0].label, 'a')
+  assert.equal(passes[2].timestampWrites, own)
+  assert.equal(device.createCommandEncoder, before)
+  assert.deepEqual(destroyed.sort(), ['buffer', 'buffer', 'queries'])
+  await assert.rejects(gpuTime(device, () => Promise.reject(new Error('stopped'))), /stopped/)
+  assert.equal(device.createCommandEncoder, before)
 })
