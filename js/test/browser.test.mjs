@@ -242,14 +242,15 @@ test('a model too large is refused with byte counts before it is downloaded', { 
     server.close()
   })
   const requests = []
-  server.on('request', ({ url, headers, socket }, response) => {
-    const before = socket.bytesWritten
-    const entry = { url, range: headers.range, bytes: () => socket.bytesWritten - before }
-    response.on('close', () => {
-      const bytes = entry.bytes()
-      entry.bytes = () => bytes
-    })
-    requests.push(entry)
+  // Of a model the server sends its first 2 MiB and then nothing, so what needs more never ends.
+  server.prependListener('request', ({ url, headers }, response) => {
+    requests.push({ url, range: headers.range })
+    const write = response.write
+    let left = url.endsWith('.gguf') ? 2 ** 21 : Infinity
+    response.write = (chunk, ...more) => {
+      left -= chunk.length
+      return left >= 0 && write.call(response, chunk, ...more)
+    }
   })
   const ask = call => withPage(`${address}empty.html`, page => page.evaluate(call))
   const verdict = await ask(async () => (await import('/ingle/index.js')).check('/models/huge.gguf'))
@@ -263,17 +264,11 @@ test('a model too large is refused with byte counts before it is downloaded', { 
   const error = await ask(async () => (await import('/ingle/index.js')).load('/models/huge.gguf').then(() => null, e => ({ code: e.code, message: e.message })))
   assert.equal(error.code, 'ERR_MEMORY')
   assert.match(error.message, /5000000000 bytes.*4294967296 bytes/)
-  const sent = requests.filter(r => r.url.endsWith('.gguf')).map(r => r.bytes())
-  requests.length = 0
-  const start = performance.now()
+  assert.equal(requests.filter(r => r.url.endsWith('.gguf')).length, 1)
   const withCache = await ask(async () => (await import('/ingle/index.js')).load('/models/large.gguf', { contextSize: 2 ** 20 })
     .then(() => null, e => ({ code: e.code, message: e.message })))
   assert.equal(withCache.code, 'ERR_MEMORY')
   assert.match(withCache.message, /4000000000 bytes and its KV cache 671088640; .* 4294967296 bytes/)
-  assert.ok(performance.now() - start < 5000, 'it was not refused at once')
-  t.diagnostic(`load: ${sent.join(', ')} bytes had left the server when it was refused`)
-  // What the connection's buffers took before the browser closed it; the body is never read.
-  assert.ok(sent.length === 1 && sent[0] < 16e6, `${sent} bytes were sent`)
 })
 
 test('the main thread has no task over 50 ms while a model loads and answers', { skip: skip || !SMOLLM && 'SmolLM2 was not fetched' }, async t => {
@@ -389,13 +384,25 @@ test('the page: SmolLM2 answers, Stop stops it; pictures for the documents', { s
   await withPage(isolated.address, async page => {
     await page.getByRole('button', { name: /^Load SmolLM2/ }).click()
     await page.getByPlaceholder(/Ask something/).waitFor({ timeout: 60_000 })
-    await page.getByLabel('Your text').fill('Why is the sky blue?')
-    await page.keyboard.press('Enter')
-    await page.getByRole('button', { name: 'Stop' }).waitFor()
-    await page.waitForFunction(() => document.querySelectorAll('article')[1].textContent.length > 350, undefined, { timeout: 60_000 })
-    await page.getByRole('button', { name: 'Stop', exact: true }).click()
+    // An answer is drawn, and one in 25 ends by itself before it is long enough to be stopped.
+    for (let tries = 0, stopped = false; !stopped; tries++) {
+      assert.ok(tries < 6, 'six answers ended by themselves')
+      await page.getByRole('button', { name: 'New conversation' }).click()
+      await page.getByLabel('Your text').fill('Why is the sky blue?')
+      await page.keyboard.press('Enter')
+      await page.locator('article').nth(1).waitFor()
+      stopped = await page.waitForFunction(() => {
+        const stop = document.getElementById('stop')
+        const answering = !stop.hidden
+        if (answering && document.querySelectorAll('article')[1].textContent.length < 350)
+          return
+        stop.click()
+        return { answering }
+      }, undefined, { timeout: 60_000 }).then(async handle => (await handle.jsonValue()).answering)
+      assert.equal(await page.getByRole('alert').textContent(), '')
+    }
     await page.getByText(/first after/).waitFor()
-    assert.match(await page.locator('article').nth(1).textContent(), /sky|light/)
+    assert.match(await page.locator('article').nth(1).textContent(), /\bthe\b/i) // what it says is drawn, that it is English is not
     if (process.env.INGLE_PICTURES) {
       await page.screenshot({ path: join(process.env.INGLE_PICTURES, 'page.png') })
       await page.emulateMedia({ colorScheme: 'dark' })
