@@ -35,12 +35,16 @@ static const struct {
 
 static const matmul_shape int8_shapes[] = {{32, 2, false},  {32, 4, false},  {64, 1, false}, {64, 2, false}, {64, 4, false},
                                            {128, 1, false}, {128, 2, false}, {64, 2, true},  {128, 2, true}};
+/* How products are computed, and with which tiles. */
+typedef enum { BY_FLOATS, BY_INT8, BY_MATRICES } way;
+static const char *const way_names[] = {"float", "int8", "matrices"};
+static const matmul_shape matrix_shapes[] = {{128, 2, false}};
 static const matmul_shape float_shapes[] = {{32, 1, false}, {64, 1, false}, {128, 1, false}};
 enum { MOST_SHAPES = 9 };
 
 #define WARM_SECONDS 0.5
 #define CELL_SECONDS 0.1 // of each of two rounds
-#define ALL_SECONDS 55.0
+#define ALL_SECONDS 110.0
 
 typedef struct {
     gpu_player player;
@@ -49,6 +53,7 @@ typedef struct {
     gpu_matrix copies[MATRICES][MOST_COPIES]; // of a model's matrices
     uint32_t n_copies[MATRICES];
     double start; // of the program
+    way way;
 } bench;
 
 static double now(void)
@@ -139,6 +144,7 @@ static uint32_t product_section(bench *b, int which, const layer_matrix *m, cons
     for (uint32_t i = 0; i < b->n_copies[which]; i++) {
         const matmul_op op = {.label = m->name,
                               .w = &b->copies[which][i],
+                              .matrices = b->way == BY_MATRICES,
                               .state = b->state,
                               .x = b->x,
                               .rounded = gpu_rounded_in(b->rounded, m->cols, n_tokens),
@@ -211,14 +217,14 @@ static void print_us(double seconds)
 /* A matrix's row of the table; the seconds of the best tile, and of its rounding. */
 static double row(bench *b, int which, const layer_matrix *m, const matmul_shape *shapes, size_t n_shapes, uint32_t n_tokens)
 {
-    const bool int8 = matmul_takes_int8(&b->r, &b->copies[which][0]);
+    const bool int8 = b->way == BY_INT8;
     const matmul_shape usual = matmul_usual_shape(&b->r, &b->copies[which][0], n_tokens);
     const double ops = 2.0 * m->rows * m->cols * n_tokens;
     uint32_t sections[MOST_SHAPES + 1] = {0};
     bool fits[MOST_SHAPES + 1] = {0};
     double seconds[MOST_SHAPES + 1], best = NEVER, usual_is = NEVER;
     for (size_t i = 0; i < n_shapes; i++) {
-        fits[i] = matmul_shape_bytes(int8, &shapes[i]) <= b->player.limits.max_workgroup_memory;
+        fits[i] = b->way == BY_MATRICES || matmul_shape_bytes(int8, &shapes[i]) <= b->player.limits.max_workgroup_memory;
         if (fits[i])
             sections[i] = product_section(b, which, m, &shapes[i], n_tokens);
     }
@@ -255,15 +261,19 @@ static void write_state(bench *b, uint32_t n_tokens)
     must(recorder_play(&b->r, &e), &e);
 }
 
-static void table(bench *b, size_t model, uint32_t format, bool int8, uint32_t n_tokens)
+static void table(bench *b, size_t model, uint32_t format, way by, uint32_t n_tokens)
 {
-    const matmul_shape *shapes = int8 ? int8_shapes : float_shapes;
-    const size_t n_shapes = int8 ? sizeof int8_shapes / sizeof *int8_shapes : sizeof float_shapes / sizeof *float_shapes;
+    static const matmul_shape *const shapes_of[] = {float_shapes, int8_shapes, matrix_shapes};
+    static const size_t n_of[] = {sizeof float_shapes / sizeof *float_shapes, sizeof int8_shapes / sizeof *int8_shapes, 1};
+    const matmul_shape *shapes = shapes_of[by];
+    const size_t n_shapes = n_of[by];
+    const bool int8 = by == BY_INT8;
     double layer = 0;
+    b->way = by;
     b->r.modes.dot_int8 = int8;
     write_state(b, n_tokens);
     printf("\n%s, %s, %s, %u tokens: TOP/s by tile (tokens x blocks; b: by bits; *: the usual one) | best us, usual us%s\n",
-           models[model].name, quant_find(format)->name, int8 ? "int8" : "float", (unsigned)n_tokens,
+           models[model].name, quant_find(format)->name, way_names[by], (unsigned)n_tokens,
            int8 ? ", rounding us" : "");
     printf("  %-23s", "rows x columns");
     for (size_t i = 0; i < n_shapes; i++) {
@@ -298,10 +308,10 @@ static void tables(bench *b, size_t model, uint32_t format)
 {
     for (int i = 0; i < MATRICES; i++)
         open_copies(b, i, &models[model].matrices[i], format);
-    b->r.modes.dot_int8 = true;
-    for (int int8 = matmul_takes_int8(&b->r, &b->copies[0][0]); int8 >= 0; int8--)
-        for (uint32_t n_tokens = TOKENS; n_tokens >= 128 && !out_of_time(b); n_tokens /= 4)
-            table(b, model, format, int8, n_tokens);
+    const bool integers = b->copies[0][0].parts[0].planes.integers;
+    for (int by = !integers ? BY_FLOATS : b->player.limits.matrices ? BY_MATRICES : BY_INT8; by >= BY_FLOATS; by--)
+        for (uint32_t n_tokens = TOKENS; n_tokens >= 128 && !out_of_time(b); n_tokens /= 2)
+            table(b, model, format, (way)by, n_tokens);
     close_copies(b);
 }
 

@@ -105,6 +105,7 @@ typedef struct {
     uint32_t rows, cols, n_tokens; // of the matrix, and tokens there are
     uint32_t spare;                // tokens that the grid has beyond those
     graph_epilogue epilogue;
+    bool matrix;                   // by subgroup matrices, in f16
     bool bias, int8, wide;         // wide: rows of out are longer than needed, at both ends where that can be
     matmul_shape shape;            // tokens 0: the usual one
     uint64_t max_binding;          // 0: the device's
@@ -236,7 +237,7 @@ static bool compute(device *d, work *k)
     if (ok) {
         CHECK(matmul_takes_int8(&d->r, &m) == p->int8);
         CHECK(!p->max_binding || m.n_parts > 1);
-        matmul_op op = {.label = "matmul", .w = &m, .epilogue = p->epilogue, .out_width = p->wide ? k->width : 0,
+        matmul_op op = {.label = "matmul", .w = &m, .matrices = p->matrix, .epilogue = p->epilogue, .out_width = p->wide ? k->width : 0,
                         .out_first = k->first};
         op.state = filled(&b, state, sizeof state);
         op.out = filled(&b, k->before, out_bytes);
@@ -263,22 +264,26 @@ typedef struct {
 
 /* A weight is one rounding off what src/quant gives, each of d q and m another; a product with it, with
  * the scales of 16, and the sum of 16 with its own scale are roundings of 3 more. Integers add exactly,
- * so int8 has two sums of terms a block, and two of minima; floats have one a column. Then the bias. */
+ * so int8 has two sums of terms a block, and two of minima; floats have one a column. Then the bias. By matrices, both
+ * factors are rounded to f16 (x a sixteenth of it), whose smallest are whole multiples of 2^-24, and sums may drop their
+ * last bit instead of rounding it. */
 static sum row_sum(const work *k, uint32_t token, uint32_t row)
 {
     const product *p = &k->p;
     const float *w = k->w + (size_t)row * p->cols, *size = k->sizes + (size_t)row * p->cols;
     const float *x = k->x + (size_t)token * p->cols, *d = k->d ? k->d + (size_t)token * p->cols / 16 : NULL;
     const int8_t *q = k->q ? k->q + (size_t)token * p->cols : NULL;
-    double value = 0, sizes = 0;
+    double value = 0, sizes = 0, rounded = 0;
     for (uint32_t i = 0; i < p->cols; i++) {
         const double xi = q ? (double)q[i] * (double)d[i / 16] : (double)x[i];
         value += (double)w[i] * xi;
         sizes += (double)size[i] * fabs(xi);
+        rounded += fabs(xi) * (fabs((double)w[i]) * 0x1.01p-10 + 0x1p-25) + fabs((double)w[i]) * 0x1p-21;
     }
     const double n_terms = p->int8 ? (p->cols + 31) / 32 * 4 : p->cols;
     const double bias = (double)k->bias[row];
-    return (sum){value + bias, U * ((n_terms + 8) * sizes + 2 * (fabs(value) + fabs(bias)))};
+    const double off = U * ((n_terms + 8) * sizes + 2 * (fabs(value) + fabs(bias)));
+    return (sum){value + bias, p->matrix ? 2 * off + rounded : off};
 }
 
 /* WGSL's exp is right to 3 + 2 |x| units in the last place, a quotient to 2.5, tanh to 1e-5. */
@@ -310,7 +315,7 @@ static void check_one(const work *k, uint32_t token, uint32_t column)
     const double off = fabs((double)k->after[at] - want.value);
     CHECK_MSG(off <= want.limit + 1e-30,
               "%s %u x %u, %u tokens, %s, tile %u x %u, epilogue %d: [%u][%u] is %.9g, want %.9g +- %.2g",
-              quant_find(p->format)->name, p->rows, p->cols, p->n_tokens, p->int8 ? "int8" : "float", p->shape.tokens,
+              quant_find(p->format)->name, p->rows, p->cols, p->n_tokens, p->matrix ? "matrices" : p->int8 ? "int8" : "float", p->shape.tokens,
               p->shape.blocks, (int)p->epilogue, token, column, (double)k->after[at], want.value, want.limit);
 }
 
@@ -333,7 +338,13 @@ static void check_work(const work *k, uint64_t *seed)
         }
 }
 
-static void try(device *d, const product *p, uint64_t *seed)
+static bool has_integers(uint32_t format)
+{
+    gpu_planes p;
+    return planes_plan(&p, format, 2, 256, NULL) == INGLE_OK && p.integers;
+}
+
+static void try_one(device *d, const product *p, uint64_t *seed)
 {
     work k = open_work(p, seed);
     if (compute(d, &k))
@@ -341,16 +352,21 @@ static void try(device *d, const product *p, uint64_t *seed)
     close_work(&k);
 }
 
+/* With matrices, too, where the device has them. */
+static void try(device *d, const product *p, uint64_t *seed)
+{
+    try_one(d, p, seed);
+    if (p->int8 || !d->player.limits.matrices || !has_integers(p->format))
+        return;
+    product by_matrices = *p;
+    by_matrices.matrix = true;
+    try_one(d, &by_matrices, seed);
+}
+
 static const uint32_t formats[] = {QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0,   QUANT_Q5_1,   QUANT_Q8_0,  QUANT_Q2_K,
                                    QUANT_Q3_K, QUANT_Q4_K, QUANT_Q5_K,   QUANT_Q6_K,   QUANT_IQ4_NL, QUANT_IQ4_XS,
                                    QUANT_TQ2_0, QUANT_MXFP4, QUANT_F16,  QUANT_BF16,   QUANT_F32};
 enum { N_FORMATS = sizeof formats / sizeof *formats };
-
-static bool has_integers(uint32_t format)
-{
-    gpu_planes p;
-    return planes_plan(&p, format, 2, 256, NULL) == INGLE_OK && p.integers;
-}
 
 /* Kernels are slow to compile where the GPU is software, so the tests below try much with each. */
 static void every_format(void)
@@ -676,7 +692,7 @@ static void rounding_at_the_edges(void)
 enum { NULL_ROWS = 200, NULL_COLS = 64, NULL_TOKENS = 100 };
 
 /* Records a norm and a product of one matrix and has them carried out. */
-static ingle_status record_two(recorder *r, const gpu_matrix *m, bool int8, ingle_error *e)
+static ingle_status record_two(recorder *r, const gpu_matrix *m, bool int8, bool matrices, ingle_error *e)
 {
     const size_t n_x = NULL_TOKENS * NULL_COLS * sizeof(float);
     const gpu_slice state = recorder_buffer(r, 16, "state"), x = recorder_buffer(r, n_x, "x"),
@@ -686,7 +702,7 @@ static ingle_status record_two(recorder *r, const gpu_matrix *m, bool int8, ingl
     const norm_op before = {.label = "norm", .kind = GRAPH_NORM_LAYER, .width = NULL_COLS, .gain = gain, .bias = gain,
                             .state = state, .x = x, .out = int8 ? (gpu_slice){0} : normed,
                             .rounded = gpu_rounded_in(room, NULL_COLS, NULL_TOKENS)};
-    const matmul_op op = {.label = "product", .w = m, .state = state, .x = normed, .rounded = before.rounded,
+    const matmul_op op = {.label = "product", .w = m, .matrices = matrices, .state = state, .x = normed, .rounded = before.rounded,
                           .bias = gain, .epilogue = GRAPH_GATE_GELU, .out = out};
     const uint32_t section = recorder_section(r);
     op_norm(r, &before, NULL_TOKENS);
@@ -705,7 +721,7 @@ static ingle_status record_two(recorder *r, const gpu_matrix *m, bool int8, ingl
 static ingle_status record_all(void *user, const ingle_allocator *a)
 {
     static uint8_t blocks[NULL_ROWS * NULL_COLS / 32 * 18];
-    const bool int8 = *(const bool *)user;
+    const int way = *(const int *)user; // floats, int8, matrices
     const graph_tensor t = {"w", blocks, QUANT_Q4_0, NULL_ROWS, NULL_COLS, true};
     const matrix_source source = {.tensors = {&t}, .n_tensors = 1};
     gpu_player p;
@@ -715,10 +731,10 @@ static ingle_status record_all(void *user, const ingle_allocator *a)
     ingle_status status = gpu_null_open(&p, NULL, a, &e);
     if (status != INGLE_OK)
         return status;
-    recorder_init(&r, &p, &(gpu_modes){.dot_int8 = int8}, a);
+    recorder_init(&r, &p, &(gpu_modes){.dot_int8 = way == 1, .f16 = way == 2}, a);
     status = matrix_open(&m, &r, &source, &r.allocator, &e);
     if (status == INGLE_OK)
-        status = record_two(&r, &m, int8, &e);
+        status = record_two(&r, &m, way == 1, way == 2, &e);
     if (status == INGLE_OK)
         CHECK(gpu_null_get_counts(&p)->dispatches == 2 && gpu_null_get_counts(&p)->pipelines == 2);
     else
@@ -731,10 +747,9 @@ static ingle_status record_all(void *user, const ingle_allocator *a)
 
 static void recorded(void)
 {
-    for (int i = 0; i < 2; i++) {
-        bool int8 = i;
-        CHECK(record_all(&int8, NULL) == INGLE_OK);
-        CHECK(test_every_allocation(record_all, &int8) > 0);
+    for (int way = 0; way < 3; way++) {
+        CHECK(record_all(&way, NULL) == INGLE_OK);
+        CHECK(test_every_allocation(record_all, &way) > 0);
     }
 }
 

@@ -2,7 +2,7 @@
  * epilogues, in each mode of the device.
  *
  *     test_gpu_matvec            the tests
- *     test_gpu_matvec bench      microseconds a dispatch, for matrices of known models, beside reading alone
+ *     test_gpu_matvec bench [NAME [f32]]     microseconds a dispatch, for matrices of known models, beside reading alone
  *
  * Where activations are rounded to int8 the reference rounds them in the same way, so what is left is
  * the order of float sums. */
@@ -848,7 +848,7 @@ static void bench_one(const bench_matrix *b, const uint8_t *noise, size_t n_nois
     recorder_drop(&rec, &gain);
 }
 
-static int bench(const char *only)
+static int bench(const char *only, bool f32)
 {
     static uint8_t noise[2 << 20];
     if (!test_gpu_open(&player, NULL, "bench"))
@@ -856,6 +856,7 @@ static int bench(const char *only)
     for (size_t i = 0; i < sizeof noise; i++)
         noise[i] = (uint8_t)(test_random(&seed) & 0x3F);
     test_gpu_modes(&player.limits, modes);
+    modes[0].dot_int8 &= !f32;
     recorder_init(&rec, &player, &modes[0], NULL);
     printf("%s, subgroups %u, int8 %d; shapes are (threads, a row, rows, ahead), times us a dispatch\n",
            player.limits.name, modes[0].subgroup, modes[0].dot_int8);
@@ -877,5 +878,5 @@ TESTS(T(usual_shapes) T(every_format) T(every_shape) T(every_epilogue) T(columns
 
 int main(int argc, char **argv)
 {
-    return argc > 1 && strcmp(argv[1], "bench") == 0 ? bench(argc > 2 ? argv[2] : NULL) : run_tests(argc, argv);
+    return argc > 1 && strcmp(argv[1], "bench") == 0 ? bench(argc > 2 ? argv[2] : NULL, argc > 3) : run_tests(argc, argv);
 }

@@ -84,7 +84,9 @@ static void close_it(void *user)
 }
 
 /* What an adapter says it can do. A self-test for each mode that is given up takes software adapters seconds. */
-typedef enum { ALL_IT_CAN, NO_SUBGROUPS, NO_MODES } ability;
+typedef enum { ALL_IT_CAN, NO_SUBGROUPS, NO_MODES, CLAIMS_MATRICES } ability;
+
+static bool has_matrices; // the device that was opened last
 
 /* Opens the shape's model with the plant and says how that ended; name and notes are the backend's. */
 static ingle_status open_with(const tiny_shape *shape, plant *p, ability can, gpu_modes *modes, char name[192],
@@ -99,7 +101,10 @@ static ingle_status open_with(const tiny_shape *shape, plant *p, ability can, gp
         return INGLE_ERR_UNSUPPORTED;
     }
     gpu_player player = {.user = &f, .limits = f.inner.limits, .play = play, .wait = wait_for, .close = close_it};
-    if (can != ALL_IT_CAN)
+    has_matrices = player.limits.matrices;
+    if (can == CLAIMS_MATRICES)
+        player.limits.matrices = player.limits.f16 = 1;
+    else if (can != ALL_IT_CAN)
         player.limits.subgroup_min = player.limits.subgroup_max = 0;
     if (can == NO_MODES)
         player.limits.packed_dot = 0;
@@ -199,6 +204,24 @@ static void wrong_in_a_mode(void)
     }
 }
 
+/* Kernels by matrices do not compile where there are none: they are given up, and nothing else. */
+static void matrices_only_claimed(void)
+{
+    char name[192], notes[512];
+    gpu_modes best;
+    ingle_error e;
+    const ingle_status status = open_with(&small, NULL, CLAIMS_MATRICES, &best, name, notes, &e);
+    if (test_skip)
+        return;
+    if (has_matrices) {
+        SKIP("this device has them");
+        return;
+    }
+    CHECK_MSG(status == INGLE_OK, "%s", e.text);
+    CHECK_MSG(strncmp(notes, "f16 off: ", 9) == 0 && !strchr(notes, '\n'), "%s", notes);
+    CHECK_MSG(!strstr(name, "+f16") && (strstr(name, "+subgroups") != NULL) == (best.subgroup > 0), "%s", name);
+}
+
 /* What every mode has cannot be given up, whether there are others to try or not. */
 static void wrong_everywhere(void)
 {
@@ -230,4 +253,4 @@ static void wrong_everywhere(void)
     }
 }
 
-TESTS(T(right) T(wrong_in_a_mode) T(wrong_everywhere))
+TESTS(T(right) T(wrong_in_a_mode) T(matrices_only_claimed) T(wrong_everywhere))

@@ -31,6 +31,7 @@ const LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkg
 
 const NO_DEVICE = -statusNames.indexOf('ERR_DEVICE')
 const PACKED_DOT = 'packed_4x8_integer_dot_product'
+const MATRICES = 'chromium-experimental-subgroup-matrix' as GPUFeatureName
 /** Bytes of an adapter's name in the core's struct, the closing 0 with them. */
 const NAME = 128
 
@@ -52,13 +53,24 @@ async function openDevice(gpu: GPU | undefined, options: GpuOptions): Promise<Op
   if (info.isFallbackAdapter && !options.software)
     throw new IngleError('ERR_DEVICE', `the adapter ${nameOf(info)} computes on the CPU`)
   const unwanted = [options.noF16 && 'shader-f16', options.noSubgroups && 'subgroups']
-  const requiredFeatures = (['shader-f16', 'subgroups', 'timestamp-query'] as const)
+  const requiredFeatures = (['shader-f16', 'subgroups', 'timestamp-query', MATRICES] as const)
     .filter(name => adapter.features.has(name) && !unwanted.includes(name))
   const requiredLimits: Record<string, number> = Object.fromEntries(LIMITS.map(name => [name, adapter.limits[name]]))
   const lower = (name: typeof LIMITS[number], most = Infinity) => requiredLimits[name] = Math.min(requiredLimits[name]!, most)
   const most = { buffer: lower('maxBufferSize', options.maxBuffer), binding: lower('maxStorageBufferBindingSize', options.maxBinding) }
   const device = await adapter.requestDevice({ label: 'ingle', requiredFeatures, requiredLimits })
   return { device, info, packedDot: gpu.wgslLanguageFeatures.has(PACKED_DOT), most }
+}
+
+/** Not in WebGPU yet: sizes and types of the matrices that a subgroup multiplies. */
+interface WithMatrices {
+  subgroupMatrixConfigs?: Iterable<{ componentType: string, resultComponentType: string, M: number, N: number, K: number }>
+}
+
+/** 16 x 16 x 16, factors in f16, sums in f32, by subgroups that all have 32 threads. */
+function multipliesMatrices({ subgroupMinSize: least, subgroupMaxSize: most, subgroupMatrixConfigs: configs = [] }: GPUAdapterInfo & WithMatrices): boolean {
+  return least === 32 && most === 32 &&
+    [...configs].some(c => c.resultComponentType === 'f32' && c.componentType === 'f16' && c.M === 16 && c.N === 16 && c.K === 16)
 }
 
 function nameOf({ description, vendor, architecture }: GPUAdapterInfo): string {
@@ -180,6 +192,7 @@ export class Gpu {
       limits.maxComputeWorkgroupsPerDimension, limits.maxStorageBuffersPerShaderStage,
       has('subgroups') && info.subgroupMinSize, has('subgroups') && info.subgroupMaxSize,
       has('shader-f16'), Number(packedDot), has('timestamp-query'), Number(info.isFallbackAdapter),
+      has(MATRICES) && Number(multipliesMatrices(info)),
     ]
     numbers.forEach((n, i) => view.setUint32(NAME + 16 + 4 * i, n, true))
   }

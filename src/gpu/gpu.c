@@ -16,13 +16,14 @@ gpu_modes gpu_best_modes(const gpu_limits *l)
     // A kernel counts on every subgroup being this large: only where there is one size.
     if (l->subgroup_min == l->subgroup_max && l->subgroup_min >= 4)
         m.subgroup = l->subgroup_min;
+    m.f16 = l->f16 && l->matrices;
     return m;
 }
 
 static void name_backend(gpu *g)
 {
-    snprintf(g->name, sizeof g->name, "gpu/%s%s (%s)", g->modes.dot_int8 ? "int8" : "f32",
-             g->modes.subgroup ? "+subgroups" : "", g->shared->player.limits.name);
+    snprintf(g->name, sizeof g->name, "gpu/%s%s%s (%s)", g->modes.dot_int8 ? "int8" : "f32",
+             g->modes.subgroup ? "+subgroups" : "", g->modes.f16 ? "+f16" : "", g->shared->player.limits.name);
 }
 
 static ingle_status take_lists(gpu *g, ingle_error *err)
@@ -393,10 +394,12 @@ static ingle_status demote(gpu *g, ingle_error *err)
         note(g, measures ? "measuring" : "measured shapes", err);
         return prepare_again(g, err);
     }
-    if (!m.subgroup && !m.dot_int8)
+    if (!m.f16 && !m.subgroup && !m.dot_int8)
         return INGLE_ERR_DEVICE;
-    note(g, m.subgroup ? "subgroups" : "int8", err);
-    if (m.subgroup)
+    note(g, m.f16 ? "f16" : m.subgroup ? "subgroups" : "int8", err);
+    if (m.f16)
+        m.f16 = false;
+    else if (m.subgroup)
         m.subgroup = 0;
     else
         m.dot_int8 = false;

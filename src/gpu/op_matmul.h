@@ -1,5 +1,5 @@
 /* Y = X W^T (+ bias) for all tokens of a pass, with what comes after it: what a prompt's time goes into.
- * wgsl/matmul_int8.wgsl and wgsl/matmul_float.wgsl say how. */
+ * wgsl/matmul_int8.wgsl, wgsl/matmul_float.wgsl and wgsl/matmul_matrix.wgsl say how. */
 #ifndef INGLE_GPU_OP_MATMUL_H
 #define INGLE_GPU_OP_MATMUL_H
 
@@ -18,18 +18,22 @@ typedef struct {
     const char *label;
     const gpu_matrix *w;
     gpu_slice state;
-    gpu_slice x;              // f32 [token][cols]; or, if matmul_takes_int8,
+    bool matrices;            // by subgroup matrices, which the device has to have
+    gpu_slice x;              // f32 [token][cols]; or, not by matrices and if matmul_takes_int8,
     gpu_rounded rounded;
     gpu_slice bias;           // f32 [rows], in the matrix's order; or absent
     graph_epilogue epilogue;  // GATE: rows 2i and 2i + 1 of w are row i of the gate and of up
     gpu_slice out;            // f32 [token][out_width], not what x is in
     uint32_t out_width;       // 0 = rows; a gate: rows / 2
     uint32_t out_first;       // STORE: column of out that row 0 goes to
-    const matmul_shape *shape; // NULL: a usual one
+    const matmul_shape *shape; // NULL: a usual one; matrices have only one
 } matmul_op;
 
 /* Whether products with w take rounded activations on this device. */
 bool matmul_takes_int8(const recorder *r, const gpu_matrix *w);
+
+/* Whether products of so many tokens are usually by matrices. */
+bool matmul_takes_matrices(const recorder *r, const gpu_matrix *w, uint32_t n_tokens);
 
 /* For the first state[1] tokens, n_tokens at most. */
 void op_matmul(recorder *r, const matmul_op *op, uint32_t n_tokens);

@@ -185,8 +185,8 @@ static void write_kernel(shader *s, const recorder *r, const matvec_op *op, cons
                          const matvec_shape *shape)
 {
     const gpu_planes *p = &w->planes;
-    const bool int8 = multiplies_int8(r, p);
     const bool staged = op->rounded.q.bytes || op->merge || op->out_rounded.q.bytes || fits(r, w, shape, 0);
+    const bool int8 = staged && multiplies_int8(r, p);
     shader_init(s, &r->allocator);
     if (r->modes.subgroup) {
         shader_enable(s, "subgroups");
@@ -215,6 +215,8 @@ static void write_kernel(shader *s, const recorder *r, const matvec_op *op, cons
     if (int8 || op->out_rounded.q.bytes)
         shader_part(s, "round_int8");
     shader_part(s, !staged ? "act_direct" : int8 ? "act_int8" : "act_float");
+    if (!int8)
+        shader_part(s, p->integers ? "dot_bytes" : "dot_values");
     if (op->merge) {
         shader_part(s, "state");
         attend_add_merge(s, r, op->merge);

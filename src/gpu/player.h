@@ -17,6 +17,7 @@ typedef struct {
     uint32_t subgroup_min, subgroup_max;   // threads; 0 = no subgroups
     uint32_t f16, packed_dot, timestamps;  // features: 0 or 1
     uint32_t software;                     // 1: the adapter is the CPU
+    uint32_t matrices;                     // 1: all subgroups are of 32 and multiply 16 x 16 x 16, f16 with sums in f32
 } gpu_limits;
 
 /* One device. play and wait are called by one thread at a time. After ERR_DEVICE_LOST every call

@@ -31,7 +31,8 @@ _Static_assert(offsetof(gpu_limits, max_buffer) == 128 && offsetof(gpu_limits, m
                    offsetof(gpu_limits, max_groups) == 152 && offsetof(gpu_limits, max_bindings) == 156 &&
                    offsetof(gpu_limits, subgroup_min) == 160 && offsetof(gpu_limits, subgroup_max) == 164 &&
                    offsetof(gpu_limits, f16) == 168 && offsetof(gpu_limits, packed_dot) == 172 &&
-                   offsetof(gpu_limits, timestamps) == 176 && offsetof(gpu_limits, software) == 180 && sizeof(gpu_limits) == 184,
+                   offsetof(gpu_limits, timestamps) == 176 && offsetof(gpu_limits, software) == 180 &&
+                   offsetof(gpu_limits, matrices) == 184 && sizeof(gpu_limits) == 192,
                "gpu_limits is not what gpu.ts writes");
 
 static ingle_status status_of(int status, ingle_error *err)

@@ -251,7 +251,7 @@ static void products_many(gpu *g, const gpu_step *st, matmul_op *op, uint32_t n_
     const uint32_t width = (uint32_t)st->w[0]->cols;
     bool has_int8 = false, has_floats = false;
     for (uint32_t i = 0; i < st->n_w; i++) {
-        const bool int8 = matmul_takes_int8(g->r, st->w[i]);
+        const bool int8 = !matmul_takes_matrices(g->r, st->w[i], n_tokens) && matmul_takes_int8(g->r, st->w[i]);
         has_int8 = has_int8 || int8;
         has_floats = has_floats || !int8;
     }
@@ -266,6 +266,7 @@ static void products_many(gpu *g, const gpu_step *st, matmul_op *op, uint32_t n_
     }
     for (uint32_t i = 0; i < st->n_w; i++) {
         op->w = st->w[i];
+        op->matrices = matmul_takes_matrices(g->r, st->w[i], n_tokens);
         op->bias = st->bias[i];
         op->out_first = st->kind == GPU_QKV ? qkv_first(g, i) : 0;
         op_matmul(g->r, op, n_tokens);

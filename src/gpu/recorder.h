@@ -26,7 +26,7 @@ typedef struct {
 /* How kernels are written for this device: chosen once, by tests or by measuring. */
 typedef struct {
     uint32_t subgroup; // threads that a kernel may count on; 0: no subgroup operations
-    bool f16;          // arithmetic in f16
+    bool f16;          // a prompt's products in f16, by subgroup matrices
     bool dot_int8;     // activations in int8, products by dot4I8Packed; else in f32
     bool rolled;       // kernels that compile soon rather than run fast: for adapters that are the CPU
 } gpu_modes;

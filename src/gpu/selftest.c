@@ -246,6 +246,20 @@ static void test_plain(gpu_selftest *t, const char *what, matvec_op *op, const r
     memcpy(k->limit, many->limit, ROWS * sizeof *k->limit);
 }
 
+/* The same by matrices: they take weights in f16, 2^-11 off, and may drop a sum's last bit instead of rounding it. */
+static void test_matrices(gpu_selftest *t, matmul_op op, const result *many)
+{
+    result *k = expect(t, "a prompt's product by matrices", many->format, TOKENS * ROWS);
+    if (!k)
+        return;
+    op.matrices = true;
+    op.out = k->out;
+    op_matmul(t->r, &op, TOKENS);
+    memcpy(k->want, many->want, k->n * sizeof *k->want);
+    for (size_t i = 0; i < k->n; i++)
+        k->limit[i] = many->limit[i] * (2 + 0x1p13f / (COLS + 64));
+}
+
 static void test_products(gpu_selftest *t, uint32_t format, const format_uses *uses)
 {
     float *values;
@@ -277,13 +291,15 @@ static void test_products(gpu_selftest *t, uint32_t format, const format_uses *u
         op_matvec(t->r, &gate);
         want_gate(k, e, one);
     }
-    if (matmul_takes_int8(t->r, m)) {
+    if (t->r->modes.dot_int8 && m->parts[0].planes.integers) {
         several.rounded = gpu_rounded_in(room(t, (size_t)gpu_rounded_bytes(COLS, TOKENS)), COLS, TOKENS);
         const norm_op round = {.label = "test round", .kind = GRAPH_NORM_NONE, .width = COLS, .state = t->many,
                                .x = t->x, .rounded = several.rounded};
         op_norm(t->r, &round, TOKENS);
     }
     op_matmul(t->r, &several, TOKENS);
+    if (t->r->modes.f16 && m->parts[0].planes.integers)
+        test_matrices(t, several, many);
     single.gain = (gpu_slice){0};
     m->shape = uses->plain;
     m->merging = uses->merging;

@@ -16,12 +16,3 @@ fn activations(b: u32) -> Activations {
 fn prologue(t: u32) -> f32 {
     return 1.0;
 }
-
-fn dot_block(block: Block, x: Activations) -> f32 {
-    let w = floats_of(block);
-    var sum = 0.0;
-    for (var i = 0u; i < 8u; i++) {
-        sum += dot(w[i], x[i]);
-    }
-    return sum;
-}

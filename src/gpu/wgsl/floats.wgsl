@@ -1,12 +1,17 @@
-// The values of a block of an integer format, for kernels that multiply floats; every quant part whose
-// planes say `integers`.
+// A block of an integer format for kernels that multiply floats; every quant part whose planes say `integers`.
+
+// A byte becomes a float where it lies, two of three instructions cheaper than converting it: as the last places
+// of a float so large that they count ones, from which that float is taken away again. Turning the top bit adds
+// the 128 that make it positive.
+fn four_bytes(word: u32) -> vec4<f32> {
+    let above = word >> 16u;
+    let bits = (vec4<u32>(word, word, above, above) & vec4<u32>(0xFFu, 0xFF00u, 0xFFu, 0xFF00u)) ^
+               vec4<u32>(0x4B000080u, 0x47008000u, 0x4B000080u, 0x47008000u);
+    return bitcast<vec4<f32>>(bits) - vec4<f32>(8388736.0, 32896.0, 8388736.0, 32896.0);
+}
 
 fn four_values(bytes: u32, d: f32, m: f32) -> vec4<f32> {
-    let q = bitcast<vec4<i32>>(vec4<u32>(bytes << 24u, bytes << 16u, bytes << 8u, bytes)) >> vec4<u32>(24u);
-    if (HAS_MIN) {
-        return vec4<f32>(q) * d - m;
-    }
-    return vec4<f32>(q) * d;
+    return four_bytes(bytes) * d - m;
 }
 
 fn floats_of(x: Block) -> array<vec4<f32>, 8> {

@@ -144,7 +144,6 @@ fn choose(t: u32, o: Options, word: u32, own: Own, top: u32, kth: u32) -> u32 {
         if (!is_few) { c = Cut(key_in(last, by_id), token_of(last, by_id)); }
         stage++;
     }
-    return NO_TOKEN;
 }
 
 fn chosen_token(t: u32, o: Options, word: u32) -> u32 {
