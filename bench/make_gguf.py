@@ -18,20 +18,25 @@ import struct
 import sys
 from collections import namedtuple
 
-# family: general.architecture. rope_scaled: divisors of the rotation's frequencies, as Llama 3.2 has.
+# family: general.architecture. rope_scaled: divisors of the rotation's frequencies, as Llama 3.2 has. n_rot: values of a head
+# that turn; 0 = all.
 Shape = namedtuple("Shape", "family d_model n_layers n_heads n_kv_heads d_ff n_vocab tied_head "
-                            "rope_base n_ctx rope_scaled", defaults=(False,))
+                            "rope_base n_ctx rope_scaled n_rot", defaults=(False, 0))
 PRESETS = {
     "tiny": Shape("llama", 256, 2, 4, 2, 512, 512, False, 1e4, 2048),
     "tiny-narrow": Shape("llama", 64, 2, 4, 2, 256, 512, True, 1e4, 2048),
     "tiny-qwen2": Shape("qwen2", 256, 2, 4, 2, 512, 512, True, 1e6, 2048),
     "tiny-scaled": Shape("llama", 256, 2, 4, 2, 512, 512, True, 5e5, 16384, True),
+    "tiny-phi": Shape("llama", 320, 2, 4, 4, 416, 512, False, 1e4, 2048, False, 32),
     "smollm2-135m": Shape("llama", 576, 30, 9, 3, 1536, 49152, True, 1e5, 8192),
     "tinyllama-1.1b": Shape("llama", 2048, 22, 32, 4, 5632, 32000, False, 1e4, 2048),
     "qwen2-0.5b": Shape("qwen2", 896, 24, 14, 2, 4864, 151936, True, 1e6, 32768),
     "qwen2-1.5b": Shape("qwen2", 1536, 28, 12, 2, 8960, 151936, True, 1e6, 32768),
     "llama-3.2-1b": Shape("llama", 2048, 16, 32, 8, 8192, 128256, True, 5e5, 131072, True),
     "llama-3.2-3b": Shape("llama", 3072, 28, 24, 8, 8192, 128256, True, 5e5, 131072, True),
+    # Phi-2's sizes, its heads of 80 of which 32 turn, and its bytes, in a Llama's order: its own blocks have no gate (so d_ff is
+    # 10240 there) and add attention and the rest to the same input.
+    "phi-2": Shape("llama", 2560, 32, 32, 32, 6816, 51200, False, 1e4, 2048, False, 32),
     "llama-2-7b": Shape("llama", 4096, 32, 32, 32, 11008, 32000, False, 1e4, 4096),
 }
 # type of the file: (its number in general.file_type, format of matrices, of the head)
@@ -200,7 +205,7 @@ def metadata_of(preset, kind):
         ("embedding_length", U32, shape.d_model),
         ("block_count", U32, shape.n_layers),
         ("feed_forward_length", U32, shape.d_ff),
-        ("rope.dimension_count", U32, shape.d_model // shape.n_heads),
+        ("rope.dimension_count", U32, shape.n_rot or shape.d_model // shape.n_heads),
         ("rope.freq_base", FLOAT, shape.rope_base),
         ("attention.head_count", U32, shape.n_heads),
         ("attention.head_count_kv", U32, shape.n_kv_heads),
