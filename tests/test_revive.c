@@ -217,21 +217,36 @@ static void two_sessions(void)
     CHECK(f.closed == 2);
 }
 
-/* Feeds a file, for a model of its own or for `again`; the model that is taken, or NULL with the reason. */
-static ingle_model *stream_model(faulty *f, const ingle_model *again, const char *bytes, size_t n, ingle_error *err)
+/* A loader for a model of its own or for `again`. */
+static ingle_status open_loader(ingle_loader **l, faulty *f, const ingle_model *again, ingle_error *err)
 {
     const ingle_session_options opt = {.n_ctx = N_CTX, .n_batch = N_CTX};
     const session_players players = faulty_players(f, true);
     gpu_player player;
-    ingle_loader *l = NULL;
-    ingle_model *m = NULL;
-    ingle_status status = ingle_loader_open(&l, NULL, err);
+    ingle_status status = ingle_loader_open(l, NULL, err);
     if (status == INGLE_OK)
         status = players.open(players.user, &player, NULL, err);
     if (status == INGLE_OK)
-        status = again ? session_load_again(l, again, &player, &opt, err) : session_load_on(l, &player, &opt, err);
+        status = again ? session_load_again(*l, again, &player, &opt, err) : session_load_on(*l, &player, &opt, err);
+    return status;
+}
+
+static ingle_status feed_all(ingle_loader *l, const char *bytes, size_t n, ingle_error *err)
+{
+    ingle_status status = INGLE_OK;
     for (size_t at = 0; status == INGLE_OK && at < n; at += 5000)
         status = ingle_loader_feed(l, bytes + at, n - at < 5000 ? n - at : 5000, err);
+    return status;
+}
+
+/* Feeds a file, for a model of its own or for `again`; the model that is taken, or NULL with the reason. */
+static ingle_model *stream_model(faulty *f, const ingle_model *again, const char *bytes, size_t n, ingle_error *err)
+{
+    ingle_loader *l = NULL;
+    ingle_model *m = NULL;
+    ingle_status status = open_loader(&l, f, again, err);
+    if (status == INGLE_OK)
+        status = feed_all(l, bytes, n, err);
     if (status == INGLE_OK)
         ingle_loader_take(l, &m, err);
     ingle_loader_close(l);
@@ -295,6 +310,45 @@ static void streamed(void)
     CHECK(f.closed == f.opened);
     free(bytes);
     free(others);
+}
+
+/* Sessions are called while the weights are read again: they find no GPU until all are there, and nothing of a
+ * loader that gives up stays with them. Of two loaders the first that is done counts. */
+static void streamed_meanwhile(void)
+{
+    size_t n;
+    char *bytes = tiny_model_file(&shape, &n);
+    faulty f = {.open = open_null, .pretend = true};
+    ingle_error e = {0};
+    answer a;
+    ingle_loader *l[3] = {NULL};
+    ingle_model *taken = NULL, *m = stream_model(&f, NULL, bytes, n, &e);
+    CHECK_MSG(m, "%s", e.text);
+    ingle_session *s = open_session(m, &f, INGLE_BACKEND_AUTO, &e), *t = NULL;
+    f.lose_at = f.plays + 6;
+    CHECK(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_ERR_DEVICE_LOST && f.closed == f.opened);
+    for (int i = 0; i < 3; i++)
+        CHECK_MSG(open_loader(&l[i], &f, m, &e) == INGLE_OK && feed_all(l[i], bytes, n - 3000, &e) == INGLE_OK, "%s",
+                  e.text);
+    CHECK_MSG(ingle_session_append(s, prompt, 1, &e) == INGLE_ERR_DEVICE_LOST, "%s", e.text);
+    t = open_session(m, &f, INGLE_BACKEND_AUTO, &e);
+    CHECK_MSG(!t && e.status == INGLE_ERR_DEVICE_LOST, "%s", e.text);
+    ingle_loader_close(l[0]);
+    CHECK_MSG(ingle_session_append(s, prompt, 1, &e) == INGLE_ERR_DEVICE_LOST, "%s", e.text);
+    CHECK_MSG(feed_all(l[1], bytes + n - 3000, 3000, &e) == INGLE_OK && ingle_loader_take(l[1], &taken, &e) == INGLE_OK,
+              "%s", e.text);
+    ingle_loader_close(l[1]);
+    ingle_model_close(taken);
+    CHECK_MSG(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "%s", e.text);
+    check_pretended(&a, N_PREDICT);
+    CHECK(feed_all(l[2], bytes + n - 3000, 3000, &e) == INGLE_OK);
+    CHECK_MSG(ingle_loader_take(l[2], &taken, &e) == INGLE_ERR_USAGE && !taken, "%s", e.text);
+    ingle_loader_close(l[2]);
+    CHECK_MSG(answer_of(s, N_PROMPT, NULL, 4, &a, &e) == INGLE_OK && f.opened == f.closed + 1, "%s", e.text);
+    ingle_session_close(s);
+    ingle_model_close(m);
+    CHECK(f.closed == f.opened);
+    free(bytes);
 }
 
 /* Logits of each token: those that were given are not given again, none is left out. */
@@ -631,7 +685,7 @@ static void begins(void) // first of all
     CHECK(prompt[1] == TINY_LETTER_A + 5);
 }
 
-TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(nothing_to_revive)
-      T(lost_while_scoring)
+TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(streamed_meanwhile)
+      T(nothing_to_revive) T(lost_while_scoring)
       T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken)
       T(broken_with_a_cpu) T(real_loss) T(real_limits))

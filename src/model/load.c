@@ -175,11 +175,11 @@ void ingle_loader_close(ingle_loader *l)
     if (!l)
         return;
     const ingle_allocator a = l->allocator;
+    if (l->sink.close)
+        l->sink.close(l->sink.user);
     if (l->model)
         l->model->file = (gguf){0}; // the stream's own, perhaps lent by a take that failed
     ingle_model_close(l->model);
-    if (l->sink.close)
-        l->sink.close(l->sink.user);
     stream_close(l->stream);
     mem_free(&a, l);
 }

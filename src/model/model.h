@@ -74,7 +74,7 @@ typedef struct {
     /* The next bytes [n] of a tensor, n > 0, in the order of the file. */
     ingle_status (*data)(void *user, const gguf_tensor *t, const uint8_t *bytes, size_t n, ingle_error *err);
     ingle_status (*end)(void *user, ingle_model *m, ingle_error *err); // all have come, and are settled
-    void (*close)(void *user);                                          // however it ended
+    void (*close)(void *user); // however it ended; a model that was not taken is still there
 } loader_sink;
 
 /* Before anything is fed. Takes the sink, also when it fails: ERR_USAGE. */

@@ -76,8 +76,9 @@ static bool same_options(const gpu_options *a, const gpu_options *b)
 
 /* ---- opening ---------------------------------------------------------------------------------- */
 
-/* Puts what the model has on a device into m->gpu_data; takes the player. */
-static ingle_status open_model_gpu(ingle_model *m, const gpu_player *player, bool streamed, ingle_error *err)
+/* What the model has on a device; takes the player. */
+static ingle_status open_model_gpu(model_gpu **out, const ingle_model *m, const gpu_player *player, bool streamed,
+                                   ingle_error *err)
 {
     model_gpu *mg = mem_zero(&m->allocator, 1, sizeof *mg);
     if (!mg) {
@@ -90,9 +91,21 @@ static ingle_status open_model_gpu(ingle_model *m, const gpu_player *player, boo
         mem_free(&m->allocator, mg);
         return status;
     }
+    *out = mg;
+    return INGLE_OK;
+}
+
+/* From now on sessions find it; the model closes it. */
+static void give(ingle_model *m, model_gpu *mg)
+{
     m->gpu_data = mg;
     m->gpu_free = free_model_gpu;
-    return INGLE_OK;
+}
+
+static void lock(ingle_model *m)
+{
+    while (atomic_flag_test_and_set(&m->backend_lock))
+        host_relax();
 }
 
 /* A device that failed is of use to nobody: once its sessions are closed, another may be opened. */
@@ -127,8 +140,11 @@ static ingle_status attach(ingle_session *s, ingle_model *m, ingle_error *err)
         return error_set(err, INGLE_ERR_DEVICE_LOST, "the weights went with the GPU: they must be read again");
     if (!m->gpu_data) {
         status = s->players.open(s->players.user, &player, &m->allocator, err);
+        model_gpu *made = NULL;
         if (status == INGLE_OK)
-            status = open_model_gpu(m, &player, false, err);
+            status = open_model_gpu(&made, m, &player, false, err);
+        if (status == INGLE_OK)
+            give(m, made);
     }
     model_gpu *mg = m->gpu_data;
     if (status == INGLE_OK)
@@ -152,8 +168,7 @@ void session_close_gpu(ingle_session *s)
     ingle_model *m = (ingle_model *)(uintptr_t)s->model;
     if (!s->gpu)
         return;
-    while (atomic_flag_test_and_set(&m->backend_lock))
-        host_relax();
+    lock(m);
     gpu_close(s->gpu);
     s->gpu = NULL;
     abandon_broken(m);
@@ -163,8 +178,7 @@ void session_close_gpu(ingle_session *s)
 ingle_status session_open_gpu(ingle_session *s, ingle_error *err)
 {
     ingle_model *m = (ingle_model *)(uintptr_t)s->model;
-    while (atomic_flag_test_and_set(&m->backend_lock))
-        host_relax();
+    lock(m);
     const ingle_status status = attach(s, m, err);
     if (status != INGLE_OK)
         drop_unused(m, true);
@@ -176,15 +190,19 @@ ingle_status session_open_gpu(ingle_session *s, ingle_error *err)
 
 /* ---- loading ---------------------------------------------------------------------------------- */
 
+static ingle_status not_lost(ingle_error *err)
+{
+    return error_set(err, INGLE_ERR_USAGE, "the model's weights did not go away with a GPU");
+}
+
 /* What a loader's sink knows. */
 typedef struct {
     ingle_allocator allocator;
     gpu_player player; // until the header is there; close NULL: taken
     ingle_session_options opt;
     kernel_choice choice;
-    gpu_shared *shared; // the model's
     ingle_model *again; // whose weights are read again; NULL: the loader's own
-    bool ended;
+    model_gpu *made;    // the model's when all weights are there: half of them are of no use to a session
 } load;
 
 static bool same_tensors(const graph *a, const graph *b)
@@ -210,28 +228,37 @@ static ingle_status load_header(void *user, ingle_model *m, ingle_error *err)
     m = l->again ? l->again : m;
     const gpu_player player = l->player;
     l->player = (gpu_player){0};
-    status = open_model_gpu(m, &player, true, err);
+    status = open_model_gpu(&l->made, m, &player, true, err);
     if (status != INGLE_OK)
         return status;
-    model_gpu *mg = m->gpu_data;
+    model_gpu *mg = l->made;
     mg->choice = l->choice;
     mg->options = options_of(&o, &mg->choice);
-    l->shared = mg->shared;
     return gpu_open(&mg->first, mg->shared, &mg->options, &m->allocator, err);
 }
 
 static ingle_status load_data(void *user, const gguf_tensor *t, const uint8_t *bytes, size_t n, ingle_error *err)
 {
-    return gpu_shared_feed(((load *)user)->shared, t->name, bytes, n, err);
+    return gpu_shared_feed(((load *)user)->made->shared, t->name, bytes, n, err);
 }
 
+/* Another loader may have been sooner. */
 static ingle_status load_end(void *user, ingle_model *m, ingle_error *err)
 {
-    (void)m;
     load *l = user;
-    const ingle_status status = gpu_shared_end(l->shared, err);
-    l->ended = status == INGLE_OK;
-    return status;
+    const ingle_status status = gpu_shared_end(l->made->shared, err);
+    if (status != INGLE_OK)
+        return status;
+    m = l->again ? l->again : m;
+    lock(m);
+    const bool lacks = !m->gpu_data;
+    if (lacks)
+        give(m, l->made);
+    atomic_flag_clear(&m->backend_lock);
+    if (!lacks)
+        return not_lost(err);
+    l->made = NULL;
+    return INGLE_OK;
 }
 
 static void load_close(void *user)
@@ -240,10 +267,7 @@ static void load_close(void *user)
     const ingle_allocator a = l->allocator;
     if (l->player.close)
         l->player.close(l->player.user);
-    if (l->again && l->shared && !l->ended) { // half of the weights are of no use
-        free_model_gpu(l->again->gpu_data);
-        l->again->gpu_data = NULL;
-    }
+    free_model_gpu(l->made);
     mem_free(&a, l);
 }
 
@@ -281,14 +305,13 @@ ingle_status session_load_again(ingle_loader *loader, const ingle_model *model, 
                                 const ingle_session_options *opt, ingle_error *err)
 {
     ingle_model *m = (ingle_model *)(uintptr_t)model;
-    while (atomic_flag_test_and_set(&m->backend_lock))
-        host_relax();
+    lock(m);
     const bool lacks = m->on_gpu && !m->gpu_data;
     atomic_flag_clear(&m->backend_lock);
     if (lacks)
         return load_on(loader, m, player, opt, err);
     player->close(player->user);
-    return error_set(err, INGLE_ERR_USAGE, "the model's weights did not go away with a GPU");
+    return not_lost(err);
 }
 
 ingle_status ingle_loader_revive(ingle_loader *loader, const ingle_model *model, const ingle_session_options *opt,
