@@ -183,6 +183,14 @@ static void dispatch_not_ready(tape *t)
     WORDS(t, TAPE_DISPATCH, 3, 0, 1, 1, 1);
 }
 static void dispatch_freed(tape *t) { WORDS(t, TAPE_FREE, 0, TAPE_DISPATCH, 0, 0, 1, 1, 1); }
+static void run_made_again(tape *t)
+{
+    WORDS(t, TAPE_FREE, 1);
+    hand_buffer(t, 1, BYTES, "others");
+    hand_group(t, 1, 1, 2, (uint32_t[]){0, 1}, BYTES);
+    WORDS(t, TAPE_RUN, 0, 1);
+}
+static void group_twice(tape *t) { hand_group(t, 1, 1, 2, (uint32_t[]){0, 1}, BYTES); }
 static void run_freed(tape *t) { WORDS(t, TAPE_FREE, 1, TAPE_RUN, 0, 1); }
 static void run_missing(tape *t) { WORDS(t, TAPE_RUN, 4, 1); }
 static void read_missing(tape *t) { hand_read(t, 5, 0, memory, 4, 1); }
@@ -254,6 +262,8 @@ static const struct {
     F(dispatch_not_ready, "DISPATCH of late", "READY")
     F(dispatch_freed, "DISPATCH of double", "freed")
     F(run_freed, "RUN of add", "freed")
+    F(run_made_again, "RUN of add", "freed")
+    F(group_twice, "GROUP 1", "there already")
     F(run_missing, "RUN", "4")
     F(read_missing, "READ", "5")
     F(read_beyond, "READ", "numbers")

@@ -285,7 +285,8 @@ static void many_reads(void)
     finish(&p, &t);
 }
 
-/* A freed number is another buffer later; its groups are gone, and sections with them do not run. */
+/* A freed number is another buffer later; its groups are gone, and sections with them do not run, even when their
+ * numbers are those of other groups. */
 static void numbers_used_again(void)
 {
     gpu_player p;
@@ -307,13 +308,17 @@ static void numbers_used_again(void)
     CHECK(play(&p, &t, &e) == INGLE_ERR_INTERNAL);
     hand_buffer(&t, 0, BYTES, "another");
     hand_write(&t, 0, 0, got, BYTES);
-    hand_group(&t, 2, 1, 2, (uint32_t[]){0, 1}, BYTES);
-    WORDS(&t, TAPE_SECTION, 1, 1, 1, 2, grid, 1, 1);
+    hand_group(&t, 1, 1, 2, (uint32_t[]){0, 1}, BYTES);
+    WORDS(&t, TAPE_SECTION, 1, 1, 1, 1, grid, 1, 1);
     WORDS(&t, TAPE_RUN, 1, 1);
     hand_read(&t, 1, 0, got, BYTES, 1);
     PLAY(p, t);
     WAIT(p, 1, NULL);
     CHECK(holds(got, 2));
+    WORDS(&t, TAPE_RUN, 0, 1);
+    CHECK(play(&p, &t, &e) == INGLE_ERR_INTERNAL);
+    hand_group(&t, 1, 1, 2, (uint32_t[]){0, 1}, BYTES); // there already
+    CHECK(play(&p, &t, &e) == INGLE_ERR_INTERNAL);
     finish(&p, &t);
 }
 

@@ -651,6 +651,14 @@ static void sessions_share(void)
         compute(a, 1);
     }
     CHECK(c->buffers == buffers && c->buffer_bytes == bytes);
+    const uint64_t groups = c->groups, numbers = c->group_numbers;
+    for (int i = 0; i < 3; i++) { // groups' numbers, too
+        CHECK_MSG(ingle_session_open(&b, m, &(ingle_session_options){.n_ctx = 600}, &e) == INGLE_OK, "%s", e.text);
+        CHECK(c->groups > groups);
+        ingle_session_close(b);
+        compute(a, 1);
+    }
+    CHECK_MSG(c->groups == groups && c->group_numbers == numbers, "%llu groups", (unsigned long long)c->group_numbers);
     ingle_session_close(a);
     ingle_model_close(m);
 }

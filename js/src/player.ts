@@ -41,7 +41,7 @@ export class Player {
   readonly #decoder = new TextDecoder()
   readonly #buffers: (GPUBuffer | undefined)[] = []
   readonly #kernels: Kernel[] = []
-  readonly #groups: Group[] = []
+  readonly #groups: (Group | undefined)[] = []
   readonly #sections: Step[][] = []
   /** The tape that is being played, and where. */
   #words = new Uint32Array(0)
@@ -203,9 +203,10 @@ export class Player {
     const number = this.#words[this.#at]!
     this.#get(this.#buffers).destroy()
     this.#buffers[number] = undefined
-    for (const group of this.#groups)
-      if (group.buffers.includes(number))
-        group.handle = undefined
+    this.#groups.forEach((group, i) => {
+      if (group?.buffers.includes(number))
+        this.#groups[i] = group.handle = undefined // sections may have it still
+    })
   }
 
   #write(to: GPUBuffer, offset: number, address: number, bytes: number): void {

@@ -52,7 +52,8 @@ typedef struct gpu_player {
  * gives zeros, STAMP 0. limits NULL: what every WebGPU device has. */
 typedef struct {
     uint64_t buffers, buffer_bytes, most_bytes; // alive; bytes alive; most bytes ever alive
-    uint64_t pipelines, groups, dispatches, passes, submits, written, read;
+    uint64_t groups, group_numbers;             // alive; numbers that groups were ever given
+    uint64_t pipelines, dispatches, passes, submits, written, read;
 } gpu_null_counts;
 
 ingle_status gpu_null_open(gpu_player *out, const gpu_limits *limits, const ingle_allocator *a, ingle_error *err);

@@ -42,6 +42,7 @@ typedef struct {
 
 typedef struct {
     dawn_group handle; // NULL = dead
+    uint32_t made;     // how many had the number before
     uint32_t n;
     uint32_t buffers[TAPE_MAX_BINDINGS];
 } native_group;
@@ -49,7 +50,7 @@ typedef struct {
 typedef struct {
     dawn_pipeline pipeline;
     dawn_group group;
-    uint32_t pipeline_number, group_number, x, y, z;
+    uint32_t pipeline_number, group_number, group_made, x, y, z;
 } native_dispatch;
 
 typedef struct {
@@ -393,8 +394,9 @@ static ingle_status play_pipeline(native *p, const uint32_t *w, ingle_error *err
 static ingle_status play_group(native *p, const uint32_t *w, ingle_error *err)
 {
     const uint32_t number = w[0], n = w[2];
-    if (number != p->groups.n || w[1] >= p->pipelines.n)
-        return wrong(err, "GROUP is out of order or of no pipeline:", number);
+    const bool again = number < p->groups.n && !p->groups.items[number].handle;
+    if ((number != p->groups.n && !again) || w[1] >= p->pipelines.n)
+        return wrong(err, "GROUP is out of order, there already or of no pipeline:", number);
     const native_pipeline *pl = &p->pipelines.items[w[1]];
     native_group g = {.n = n};
     dawn_group_entry entries[TAPE_MAX_BINDINGS] = {0};
@@ -412,17 +414,20 @@ static ingle_status play_group(native *p, const uint32_t *w, ingle_error *err)
                              pl->label, (unsigned long long)entries[i].bytes, i,
                              (unsigned long long)p->limits.max_binding);
     }
-    if (!GROW(p, p->groups))
+    if (!again && !GROW(p, p->groups))
         return no_memory(err);
+    g.made = again ? p->groups.items[number].made + 1 : 0;
     const dawn_group_desc desc = {.label = {pl->label, strlen(pl->label)},
                                   .layout = p->layouts.items[pl->layout].group, .n = n, .entries = entries};
     g.handle = p->d.call.DeviceCreateBindGroup(p->d.device, &desc);
     const ingle_status status = dawn_check(&p->d, "bindings of kernel", pl->label, err);
     if (status != INGLE_OK && g.handle)
         p->d.call.BindGroupRelease(g.handle);
-    if (status == INGLE_OK)
-        p->groups.items[p->groups.n++] = g;
-    return status;
+    if (status != INGLE_OK)
+        return status;
+    p->groups.items[number] = g;
+    p->groups.n += !again;
+    return INGLE_OK;
 }
 
 /* ---- dispatches ----------------------------------------------------------------------------------- */
@@ -434,16 +439,19 @@ static ingle_status resolve(const native *p, native_dispatch *d, ingle_error *er
         return error_set(err, INGLE_ERR_DEVICE, "kernel %s: %s", pl->label, pl->fault ? pl->fault : "refused");
     if (!pl || pl->state != PIPELINE_READY)
         return wrong(err, "a dispatch of a pipeline that is not ready:", d->pipeline_number);
-    if (d->group_number >= p->groups.n || !p->groups.items[d->group_number].handle)
+    const native_group *g = d->group_number < p->groups.n ? &p->groups.items[d->group_number] : NULL;
+    if (!g || !g->handle || g->made != d->group_made)
         return wrong(err, "a dispatch with no group", d->group_number);
     d->pipeline = pl->handle;
-    d->group = p->groups.items[d->group_number].handle;
+    d->group = g->handle;
     return INGLE_OK;
 }
 
-static native_dispatch dispatch_at(const uint32_t *w)
+static native_dispatch dispatch_at(const native *p, const uint32_t *w)
 {
-    return (native_dispatch){.pipeline_number = w[0], .group_number = w[1], .x = w[2], .y = w[3], .z = w[4]};
+    const uint32_t made = w[1] < p->groups.n ? p->groups.items[w[1]].made : 0;
+    return (native_dispatch){
+        .pipeline_number = w[0], .group_number = w[1], .group_made = made, .x = w[2], .y = w[3], .z = w[4]};
 }
 
 static void dispatch(native *p, const native_dispatch *d)
@@ -460,7 +468,7 @@ static void dispatch(native *p, const native_dispatch *d)
 
 static ingle_status play_dispatch(native *p, const uint32_t *w, ingle_error *err)
 {
-    native_dispatch d = dispatch_at(w);
+    native_dispatch d = dispatch_at(p, w);
     const ingle_status status = resolve(p, &d, err);
     if (status != INGLE_OK)
         return status;
@@ -480,7 +488,7 @@ static ingle_status play_section(native *p, const uint32_t *w, ingle_error *err)
         return no_memory(err);
     }
     for (uint32_t i = 0; i < n; i++) {
-        dispatches[i] = dispatch_at(w + 2 + (size_t)i * TAPE_SECTION_WORDS);
+        dispatches[i] = dispatch_at(p, w + 2 + (size_t)i * TAPE_SECTION_WORDS);
         if (dispatches[i].pipeline_number < p->pipelines.n) // another mode may need what failed in one
             p->pipelines.items[dispatches[i].pipeline_number].told = false;
     }

@@ -31,12 +31,13 @@ typedef struct {
 
 typedef struct {
     uint32_t pipeline;
-    bool alive; // no buffer of it was freed
+    bool alive;    // no buffer of it was freed
+    uint32_t made; // how many had the number before
     null_binding bindings[TAPE_MAX_BINDINGS];
 } null_group;
 
 typedef struct {
-    uint32_t pipeline, group;
+    uint32_t pipeline, group, group_made;
 } null_dispatch;
 
 typedef struct {
@@ -162,10 +163,14 @@ static ingle_status check_free(null_player *p, const uint32_t *w, ingle_error *e
         return fault(err, "FREE: there is no buffer %u", w[0]);
     null_buffer *b = &p->buffers.items[w[0]];
     submit(p); // it must not go before what may use it
-    for (size_t i = 0; i < p->groups.n; i++)
-        for (uint32_t k = 0; k < bindings_of(p, &p->groups.items[i]); k++)
-            if (p->groups.items[i].bindings[k].buffer == w[0])
-                p->groups.items[i].alive = false;
+    for (size_t i = 0; i < p->groups.n; i++) {
+        null_group *g = &p->groups.items[i];
+        for (uint32_t k = 0; g->alive && k < bindings_of(p, g); k++)
+            if (g->bindings[k].buffer == w[0]) {
+                g->alive = false;
+                p->counts.groups--;
+            }
+    }
     p->counts.buffers--;
     p->counts.buffer_bytes -= b->bytes;
     b->alive = false;
@@ -296,10 +301,13 @@ static ingle_status check_overlaps(const null_player *p, const null_group *g, in
 
 static ingle_status check_group(null_player *p, const uint32_t *w, ingle_error *err)
 {
-    if (w[0] != p->groups.n || w[1] >= p->pipelines.n)
+    const bool again = w[0] < p->groups.n;
+    if (w[0] > p->groups.n || w[1] >= p->pipelines.n)
         return fault(err, "GROUP %u is out of order, or of no pipeline: %u", w[0], w[1]);
+    if (again && p->groups.items[w[0]].alive)
+        return fault(err, "GROUP %u is there already", w[0]);
     const null_pipeline *pl = &p->pipelines.items[w[1]];
-    null_group g = {.pipeline = w[1], .alive = true};
+    null_group g = {.pipeline = w[1], .alive = true, .made = again ? p->groups.items[w[0]].made + 1 : 0};
     if (w[2] != pl->n_bindings)
         return fault(err, "GROUP %u has %u bindings, %s has %u", w[0], w[2], pl->label, pl->n_bindings);
     for (uint32_t i = 0; i < w[2]; i++) {
@@ -317,10 +325,12 @@ static ingle_status check_group(null_player *p, const uint32_t *w, ingle_error *
     const ingle_status status = check_overlaps(p, &g, err);
     if (status != INGLE_OK)
         return status;
-    if (!GROW(p, p->groups))
+    if (!again && !GROW(p, p->groups))
         return no_memory(err);
-    p->groups.items[p->groups.n++] = g;
+    p->groups.items[w[0]] = g;
+    p->groups.n += !again;
     p->counts.groups++;
+    p->counts.group_numbers = p->groups.n;
     return INGLE_OK;
 }
 
@@ -348,7 +358,7 @@ static ingle_status run_dispatch(null_player *p, const char *command, null_dispa
     const null_group *g = &p->groups.items[d.group];
     if (!pl->ready)
         return fault(err, "%s of %s, which is not known to be ready: wait for READY", command, pl->label);
-    if (!g->alive)
+    if (!g->alive || g->made != d.group_made)
         return fault(err, "%s of %s with group %u, a buffer of which was freed", command, pl->label, d.group);
     for (uint32_t i = 0; i < pl->n_bindings; i++)
         use(p, g->bindings[i].buffer);
@@ -358,10 +368,16 @@ static ingle_status run_dispatch(null_player *p, const char *command, null_dispa
     return INGLE_OK;
 }
 
+/* Of words that were checked. */
+static null_dispatch dispatch_at(const null_player *p, const uint32_t *w)
+{
+    return (null_dispatch){w[0], w[1], p->groups.items[w[1]].made};
+}
+
 static ingle_status check_dispatch(null_player *p, const uint32_t *w, ingle_error *err)
 {
     const ingle_status status = check_dispatch_words(p, "DISPATCH", w, err);
-    return status == INGLE_OK ? run_dispatch(p, "DISPATCH", (null_dispatch){w[0], w[1]}, err) : status;
+    return status == INGLE_OK ? run_dispatch(p, "DISPATCH", dispatch_at(p, w), err) : status;
 }
 
 static ingle_status check_section(null_player *p, const uint32_t *w, ingle_error *err)
@@ -375,7 +391,8 @@ static ingle_status check_section(null_player *p, const uint32_t *w, ingle_error
     for (uint32_t i = 0; i < n && status == INGLE_OK; i++) {
         const uint32_t *d = w + 2 + (size_t)i * TAPE_SECTION_WORDS;
         status = check_dispatch_words(p, "SECTION", d, err);
-        dispatches[i] = (null_dispatch){d[0], d[1]};
+        if (status == INGLE_OK)
+            dispatches[i] = dispatch_at(p, d);
     }
     if (status != INGLE_OK) {
         mem_free(&p->allocator, dispatches);

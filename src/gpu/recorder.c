@@ -15,7 +15,8 @@ struct recorder_kernel {
 };
 
 struct recorder_group {
-    uint32_t kernel, hash;
+    uint32_t kernel; // UINT32_MAX: dead
+    uint32_t hash;   // of a dead one: the next dead one's number
     gpu_slice slices[TAPE_MAX_BINDINGS];
 };
 
@@ -40,7 +41,7 @@ static bool working(const recorder *r)
 
 void recorder_init(recorder *r, gpu_player *p, const gpu_modes *modes, const ingle_allocator *a)
 {
-    *r = (recorder){.player = p, .modes = *modes};
+    *r = (recorder){.player = p, .modes = *modes, .dead_group = UINT32_MAX};
     if (a)
         r->allocator = r->tape.allocator = r->section.allocator = *a;
 }
@@ -89,15 +90,15 @@ gpu_slice recorder_buffer(recorder *r, uint64_t bytes, const char *label)
     return (gpu_slice){buffer, 0, bytes};
 }
 
-/* Groups with the buffer are dead: another buffer may get its number. */
+/* Groups with the buffer are dead: another buffer may get its number, and other groups theirs. */
 static void forget_groups(recorder *r, uint32_t buffer)
 {
-    for (size_t i = 0; i < r->n_groups; i++) {
+    for (uint32_t i = 0; i < r->n_groups; i++) {
         recorder_group *g = &r->groups[i];
         for (uint32_t k = 0; g->kernel != UINT32_MAX && k < r->kernels[g->kernel].n_bindings; k++)
             if (g->slices[k].buffer == buffer) {
-                g->kernel = UINT32_MAX;
-                break;
+                *g = (recorder_group){.kernel = UINT32_MAX, .hash = r->dead_group};
+                r->dead_group = i;
             }
     }
 }
@@ -207,17 +208,21 @@ static bool same_slices(const gpu_slice *a, const gpu_slice *b, uint32_t n)
 static uint32_t add_group(recorder *r, uint32_t kernel, uint32_t hash, const gpu_slice *slices)
 {
     const uint32_t n = r->kernels[kernel].n_bindings;
-    recorder_group *groups = mem_grow(&r->allocator, r->groups, r->n_groups, &r->groups_capacity, sizeof *groups);
+    const bool dead = r->dead_group != UINT32_MAX;
+    recorder_group *groups =
+        dead ? r->groups : mem_grow(&r->allocator, r->groups, r->n_groups, &r->groups_capacity, sizeof *groups);
     if (!groups) {
         fail(r, INGLE_ERR_MEMORY, "no memory for a group");
         return 0;
     }
     r->groups = groups;
-    recorder_group *g = &groups[r->n_groups];
+    const uint32_t number = dead ? r->dead_group : r->n_groups++;
+    recorder_group *g = &groups[number];
+    r->dead_group = dead ? g->hash : UINT32_MAX;
     *g = (recorder_group){.kernel = kernel, .hash = hash};
     memcpy(g->slices, slices, n * sizeof *slices);
     add_command(r, TAPE_GROUP);
-    tape_add(&r->tape, (uint32_t)r->n_groups);
+    tape_add(&r->tape, number);
     tape_add(&r->tape, kernel);
     tape_add(&r->tape, n);
     for (uint32_t i = 0; i < n; i++) {
@@ -225,15 +230,15 @@ static uint32_t add_group(recorder *r, uint32_t kernel, uint32_t hash, const gpu
         tape_add64(&r->tape, slices[i].offset);
         tape_add64(&r->tape, slices[i].bytes);
     }
-    return (uint32_t)r->n_groups++;
+    return number;
 }
 
 static uint32_t find_group(recorder *r, uint32_t kernel, const gpu_slice *slices)
 {
     const uint32_t n = r->kernels[kernel].n_bindings, hash = group_hash(kernel, slices, n);
-    for (size_t i = 0; i < r->n_groups; i++)
+    for (uint32_t i = 0; i < r->n_groups; i++)
         if (r->groups[i].hash == hash && r->groups[i].kernel == kernel && same_slices(r->groups[i].slices, slices, n))
-            return (uint32_t)i;
+            return i;
     return add_group(r, kernel, hash, slices);
 }
 

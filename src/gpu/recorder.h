@@ -44,7 +44,8 @@ typedef struct {
     uint32_t open_section;
     recorder_kernel *kernels;
     recorder_group *groups;
-    size_t n_kernels, kernels_capacity, n_groups, groups_capacity;
+    size_t n_kernels, kernels_capacity, groups_capacity;
+    uint32_t n_groups, dead_group; // first of the numbers whose groups FREE killed; UINT32_MAX: none
     size_t n_played; // kernels whose source has gone to the player
     uint32_t n_buffers, n_sections, n_tickets;
     uint32_t *free_buffers; // numbers that FREE gave back

@@ -2,8 +2,9 @@
  * out (player.h). Neither knows the other's insides: what a tape means is on this page.
  *
  * A command is a word TAPE_<NAME> and the words that TAPE_COMMANDS lists. Objects are numbered by who
- * writes the tape, each kind from 0 without gaps; a buffer's number is used again only after its FREE, a
- * section that is given again takes the old one's place.
+ * writes the tape, each kind from 0 without gaps; a buffer's number is used again only after its FREE, a group's
+ * after the FREE of one of its buffers: a section with a dead group no longer runs, whatever has the number by
+ * then. A section that is given again takes the old one's place.
  * 64-bit numbers are two words, low first: sizes and offsets in bytes, and addresses in the core's
  * memory (the high word is 0 in WebAssembly). What an address points at is read or written while the
  * command is carried out, or, for READ, when its ticket is answered.
