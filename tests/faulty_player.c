@@ -19,6 +19,7 @@ typedef struct {
     uint32_t *to; // of a read of chosen tokens; NULL = of something else
     uint32_t ring[GPU_RING];
     double ms; // what was handed over takes
+    bool waited;
 } ticket;
 
 typedef struct {
@@ -90,7 +91,11 @@ static ingle_status see(player *p, const uint32_t *w, ingle_error *err)
     switch (w[0]) {
     case TAPE_BUFFER: return see_buffer(p, w + 1, err);
     case TAPE_WRITE: see_write(p, w + 1); break;
-    case TAPE_READ: see_read(p, w + 1); break;
+    case TAPE_READ:
+        see_read(p, w + 1);
+        p->f->to_answer++;
+        break;
+    case TAPE_READY: p->tickets[w[1] % MOST_TICKETS] = (ticket){0}, p->f->to_answer++; break;
     case TAPE_RUN: p->n_chosen += w[2]; break; // since an answer began, all that runs chooses
     default: break;
     }
@@ -143,6 +148,11 @@ static ingle_status wait(void *user, uint32_t number, uint64_t *answer, ingle_er
     ticket *t = &p->tickets[number % MOST_TICKETS];
     if (p->lost || p->f->lose_now)
         return gone(p, err);
+    if (p->f->waits && !t->waited) {
+        for (size_t i = 0; i < MOST_TICKETS; i++)
+            p->tickets[i].waited = true;
+        return INGLE_WAIT;
+    }
     if (t->ms > 0)
         nanosleep(&(struct timespec){(time_t)(t->ms / 1000), (long)(t->ms * 1e6) % 1000000000}, NULL);
     t->ms = 0;
@@ -150,6 +160,7 @@ static ingle_status wait(void *user, uint32_t number, uint64_t *answer, ingle_er
     if (status == INGLE_OK && t->to)
         memcpy(t->to, t->ring, sizeof t->ring);
     t->to = NULL;
+    p->f->to_answer -= status == INGLE_OK;
     return status;
 }
 

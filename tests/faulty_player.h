@@ -17,8 +17,10 @@ typedef struct {
     bool gone;                // no other GPU can be opened
     bool pretend;             // tokens chosen are faulty_token's: for a player that computes nothing
     double ms_a_token;        // of passes of many
+    bool waits;               // a ticket is answered once the caller was told to wait: a host that cannot block
 
     long plays, buffers, opened, closed;
+    long to_answer;           // tickets that nobody has had the answers of
     char failed[64];          // label of the buffer that could not be had
     uint32_t passes[FAULTY_MOST_PASSES][2]; // first position and tokens of each run
     uint32_t draws[FAULTY_MOST_PASSES];     // that answers began with

@@ -2,6 +2,9 @@
  * null player, whose tokens are pretended, and over a real device where there is one. */
 #include "harness.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "base/error.h"
 #include "faulty_player.h"
 #include "support.h"
@@ -379,6 +382,107 @@ static void lost_while_scoring(void)
     }
 }
 
+/* ---- given up --------------------------------------------------------------------------------- */
+
+/* Answers that are given up while logits, marks and tokens are still to come, on a host that cannot wait: what nobody
+ * asked for is taken later, also that of sessions that are closed, and goes into memory that is there. */
+static void given_up(void)
+{
+    model m = open_model(&shape);
+    faulty f = {.open = open_null, .pretend = true, .waits = true};
+    ingle_error e = {0};
+    ingle_generation *g = NULL;
+    ingle_part part;
+    ingle_session *s = NULL;
+    ingle_sampling sampling;
+    ingle_sampling_init(&sampling);
+    for (int i = 0; i < 12; i++) {
+        if (i % 4 == 0) {
+            ingle_session_close(s);
+            s = open_session(m.m, &f, INGLE_BACKEND_GPU, &e);
+            CHECK_MSG(s && f.to_answer == 1, "%ld to answer", f.to_answer); // whether it is ready
+        }
+        sampling.typical_p = i % 2 ? 1 : 0.9f; // logits are read, or tokens that the GPU chose
+        const ingle_generate_options opt = {
+            .n_predict = N_PREDICT, .ignore_eos = true, .has_sampling = true, .sampling = sampling};
+        prompt[0] = TINY_LETTER_A + i;
+        ingle_status status;
+        do
+            status = ingle_generation_open(&g, s, prompt, N_PROMPT, &opt, &e);
+        while (status == INGLE_WAIT);
+        CHECK_MSG(status == INGLE_OK, "%s", e.text);
+        do
+            status = ingle_generation_next(g, &part, &e);
+        while (status == INGLE_WAIT && i % 4 == 2);
+        CHECK_MSG(status == (i % 4 == 2 ? INGLE_OK : INGLE_WAIT), "answer %d: %s", i, e.text);
+        if (i % 4 == 2) { // logits that nobody asks for again
+            do
+                status = ingle_session_append(s, prompt, 1, &e);
+            while (status == INGLE_WAIT);
+            CHECK_MSG(status == INGLE_OK && !ingle_session_logits(s), "%s", e.text);
+        }
+        ingle_generation_close(g);
+        CHECK_MSG(f.to_answer <= 6, "%ld to answer after %d", f.to_answer, i); // 2 marks, 3 bursts or logits
+    }
+    ingle_session_close(s);
+    close_model(&m);
+    prompt[0] = TINY_LETTER_A;
+    CHECK(f.closed == f.opened);
+}
+
+/* ---- side by side ----------------------------------------------------------------------------- */
+
+static ingle_status open_narrow(gpu_player *out, const ingle_allocator *a, ingle_error *err)
+{
+    static const gpu_limits limits = {.name = "narrow", .max_buffer = 1 << 20, .max_binding = 1 << 20,
+                                      .max_workgroup_memory = 16384, .max_workgroup_threads = 256,
+                                      .max_groups = 65535, .max_bindings = 8};
+    return gpu_null_open(out, &limits, a, err);
+}
+
+typedef struct {
+    ingle_session *s;
+    atomic_bool done;
+    long calls;
+    ingle_error failed;
+} neighbour;
+
+static void *keep_computing(void *user)
+{
+    neighbour *nb = user;
+    while (!atomic_load(&nb->done) && nb->failed.status == INGLE_OK) {
+        ingle_session_truncate(nb->s, 0);
+        ingle_session_append(nb->s, prompt, 1, &nb->failed);
+        nb->calls++;
+    }
+    return NULL;
+}
+
+/* Sessions whose rotations do not fit are refused, over and over, while another thread computes: none of its calls
+ * gets their error. */
+static void refused_beside_another(void)
+{
+    enum { TIMES = 400, LARGE_CTX = 1 << 14 };
+    model m = open_model(&(tiny_shape){"llama", 1, 4, 1, 64, 0, 32, TINY_VOCAB, LARGE_CTX, .format = QUANT_Q4_0, .seed = 5});
+    faulty f = {.open = open_narrow};
+    ingle_error e = {0};
+    neighbour nb = {.s = open_session(m.m, &f, INGLE_BACKEND_GPU, &e)};
+    CHECK_MSG(nb.s, "%s", e.text);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, keep_computing, &nb) == 0);
+    const session_players players = faulty_players(&f, true);
+    const ingle_session_options opt = {.n_ctx = LARGE_CTX + 1, .n_batch = 16, .backend = INGLE_BACKEND_GPU};
+    for (int i = 0; i < TIMES; i++) {
+        ingle_session *s;
+        CHECK_MSG(session_open(&s, m.m, &opt, &players, &e) == INGLE_ERR_MEMORY && strstr(e.text, "rope"), "%s", e.text);
+    }
+    atomic_store(&nb.done, true);
+    pthread_join(thread, NULL);
+    CHECK_MSG(nb.failed.status == INGLE_OK && nb.calls > 0, "%s", nb.failed.text);
+    ingle_session_close(nb.s);
+    close_model(&m);
+}
+
 /* ---- memory ----------------------------------------------------------------------------------- */
 
 /* Each buffer once: shorter passes are planned. From each on: an error that names it. Nothing stays. */
@@ -686,6 +790,6 @@ static void begins(void) // first of all
 }
 
 TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(streamed_meanwhile)
-      T(nothing_to_revive) T(lost_while_scoring)
+      T(nothing_to_revive) T(lost_while_scoring) T(given_up) T(refused_beside_another)
       T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken)
       T(broken_with_a_cpu) T(real_loss) T(real_limits))

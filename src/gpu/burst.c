@@ -75,19 +75,25 @@ ingle_status gpu_sample_begin(gpu *g, const ingle_sampling *s, const int32_t *id
     return status;
 }
 
+ingle_status gpu_wait_bursts(gpu *g, ingle_error *err)
+{
+    for (; g->burst_first < g->burst_next; g->burst_first++) {
+        const gpu_burst *b = &g->bursts[g->burst_first % GPU_MOST_BURSTS];
+        const ingle_status status = b->there ? INGLE_OK : recorder_wait(g->r, b->ticket, NULL, err);
+        if (status != INGLE_OK)
+            return status;
+    }
+    return INGLE_OK;
+}
+
 ingle_status gpu_drain(gpu *g, ingle_error *err)
 {
     ingle_status status = gpu_wait_ready(g, err);
-    while (status == INGLE_OK && g->burst_first < g->burst_next) {
-        gpu_burst *b = &g->bursts[g->burst_first % GPU_MOST_BURSTS];
-        if (!b->there)
-            status = recorder_wait(g->r, b->ticket, NULL, err);
-        if (status == INGLE_OK)
-            g->burst_first++;
-    }
+    if (status == INGLE_OK)
+        status = gpu_wait_bursts(g, err);
     if (status == INGLE_OK)
         g->queued = g->taken = 0;
-    return status;
+    return status == INGLE_OK ? gpu_wait_logits(g, err) : status;
 }
 
 size_t gpu_queued(const gpu *g)

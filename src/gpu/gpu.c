@@ -180,7 +180,8 @@ static ingle_status prepare(gpu *g, ingle_error *err)
         status = selftest_open(&g->selftest, g, err);
     if (status != INGLE_OK)
         return status;
-    g->ready = recorder_ready(g->r);
+    if (!g->shared->awaits) // gpu_settle asks, then
+        g->ready = recorder_ready(g->r);
     return recorder_play(g->r, err);
 }
 
@@ -188,10 +189,9 @@ static ingle_status prepare(gpu *g, ingle_error *err)
 ingle_status gpu_settle(gpu *g, ingle_error *err)
 {
     ingle_status status = gpu_upload_rope(g, err);
-    if (status != INGLE_OK || g->opt.unchecked)
-        return status;
     g->r->modes = g->modes;
-    status = selftest_open(&g->selftest, g, err);
+    if (status == INGLE_OK && !g->opt.unchecked)
+        status = selftest_open(&g->selftest, g, err);
     if (status != INGLE_OK)
         return status;
     g->ready = recorder_ready(g->r);
@@ -215,38 +215,6 @@ static ingle_status open_all(gpu *g, ingle_error *err)
     if (status == INGLE_OK)
         status = tune_recall(g, err);
     return status == INGLE_OK ? prepare(g, err) : status;
-}
-
-ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const ingle_allocator *a, ingle_error *err)
-{
-    *out = NULL;
-    if (d->first)
-        return error_set(err, INGLE_ERR_USAGE, "a session beside another whose weights are still to come");
-    gpu *g = mem_zero(a, 1, sizeof *g);
-    if (!g)
-        return error_memory(err, sizeof *g, "a GPU session");
-    if (a)
-        g->allocator = *a;
-    g->shared = d;
-    g->graph = d->graph;
-    g->opt = *opt;
-    g->opt.unchecked = opt->unchecked || d->player.blind;
-    g->modes = opt->modes ? *opt->modes : d->best;
-    g->modes_forced = opt->modes != NULL;
-    name_backend(g);
-    g->r = &d->r;
-    g->kv = (kv_layout){opt->k_format, opt->v_format, opt->n_ctx, g->graph->sizes.n_kv_heads, g->graph->sizes.d_head};
-    gpu_enter(g);
-    d->n_sessions++;
-    const ingle_status status = open_all(g, err);
-    if (status == INGLE_OK && d->awaits)
-        d->first = g;
-    gpu_leave(g);
-    if (status == INGLE_OK)
-        *out = g;
-    else
-        gpu_close(g);
-    return status;
 }
 
 /* Values that share a buffer are dropped once. */
@@ -276,33 +244,102 @@ static void drop_buffers(gpu *g)
     op_sample_close(&g->sample, g->r);
 }
 
-void gpu_close(gpu *g)
+/* Gives back all that a session has on the device. What was to be read still goes into its memory, which is freed
+ * after that: a host may not be able to wait for it now. */
+static void close_there(gpu *g)
 {
-    if (!g)
-        return;
-    const ingle_allocator a = g->allocator;
+    gpu_shared *const d = g->shared;
     ingle_error ignored;
-    gpu_enter(g);
     recorder_recover(g->r); // other sessions need not suffer from what this one asked for
     selftest_close(g->selftest, g);
     tune_close(g);
     drop_buffers(g);
     drop_sections(g);
     recorder_play(g->r, &ignored);
-    g->shared->n_sessions--;
-    if (g->shared->first == g)
-        g->shared->first = NULL;
-    gpu_shared *const abandoned = g->shared->abandoned && g->shared->n_sessions == 0 ? g->shared : NULL;
-    gpu_leave(g);
-    gpu_shared_close(abandoned);
-    mem_free(&a, g->steps);
-    mem_free(&a, g->values);
-    mem_free(&a, g->k_cache);
-    mem_free(&a, g->v_cache);
-    mem_free(&a, g->buckets);
-    mem_free(&a, g->steps_of);
-    mem_free(&a, g->host_logits);
-    mem_free(&a, g);
+    d->n_sessions--;
+    if (d->first == g)
+        d->first = NULL;
+    g->next_closed = d->closed;
+    d->closed = g;
+}
+
+/* Takes the answers that nobody has asked for; false: some are still to come. */
+static bool answered(gpu *g)
+{
+    ingle_status status = gpu_wait_passes(g, 0, NULL);
+    if (status != INGLE_WAIT)
+        status = gpu_wait_bursts(g, NULL);
+    if (status != INGLE_WAIT)
+        status = gpu_wait_logits(g, NULL);
+    return status != INGLE_WAIT; // what failed will not come
+}
+
+void gpu_free_closed(gpu_shared *d, bool gone)
+{
+    for (gpu **at = &d->closed; *at;) {
+        gpu *const g = *at;
+        if (!gone && !answered(g)) {
+            at = &g->next_closed;
+            continue;
+        }
+        *at = g->next_closed;
+        const ingle_allocator a = g->allocator;
+        mem_free(&a, g->steps);
+        mem_free(&a, g->values);
+        mem_free(&a, g->k_cache);
+        mem_free(&a, g->v_cache);
+        mem_free(&a, g->buckets);
+        mem_free(&a, g->steps_of);
+        mem_free(&a, g->host_logits);
+        mem_free(&a, g);
+    }
+}
+
+void gpu_close(gpu *g)
+{
+    if (!g)
+        return;
+    gpu_shared *const d = g->shared;
+    gpu_enter(g);
+    close_there(g);
+    gpu_free_closed(d, false);
+    const bool last = d->abandoned && d->n_sessions == 0;
+    atomic_flag_clear(&d->lock);
+    if (last)
+        gpu_shared_close(d);
+}
+
+ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const ingle_allocator *a, ingle_error *err)
+{
+    *out = NULL;
+    if (d->first)
+        return error_set(err, INGLE_ERR_USAGE, "a session beside another whose weights are still to come");
+    gpu *g = mem_zero(a, 1, sizeof *g);
+    if (!g)
+        return error_memory(err, sizeof *g, "a GPU session");
+    if (a)
+        g->allocator = *a;
+    g->shared = d;
+    g->graph = d->graph;
+    g->opt = *opt;
+    g->opt.unchecked = opt->unchecked || d->player.blind;
+    g->modes = opt->modes ? *opt->modes : d->best;
+    g->modes_forced = opt->modes != NULL;
+    name_backend(g);
+    g->r = &d->r;
+    g->kv = (kv_layout){opt->k_format, opt->v_format, opt->n_ctx, g->graph->sizes.n_kv_heads, g->graph->sizes.d_head};
+    gpu_enter(g);
+    d->n_sessions++;
+    const ingle_status status = open_all(g, err);
+    if (status == INGLE_OK && d->awaits)
+        d->first = g;
+    if (status == INGLE_OK)
+        *out = g;
+    else
+        close_there(g); // within the call: its failure is no other session's
+    gpu_free_closed(d, false);
+    atomic_flag_clear(&d->lock); // not gpu_leave: g may be gone
+    return status;
 }
 
 /* Matrices count once (a head that is the embedding); activations without attention's partial results,
@@ -498,11 +535,21 @@ ingle_status gpu_run(gpu *g, const int32_t *ids, size_t n, size_t first, ingle_e
     return status;
 }
 
+ingle_status gpu_wait_logits(gpu *g, ingle_error *err)
+{
+    if (g->logits_state != LOGITS_ASKED)
+        return INGLE_OK;
+    const ingle_status status = recorder_wait(g->r, g->logits_ticket, NULL, err);
+    if (status == INGLE_OK)
+        g->logits_state = LOGITS_THERE;
+    return status;
+}
+
 static ingle_status read_logits(gpu *g, size_t row, const float **logits, ingle_error *err)
 {
-    ingle_status status = INGLE_OK;
     *logits = NULL;
-    if (g->logits_state == LOGITS_NONE || g->logits_row != row) {
+    ingle_status status = gpu_wait_logits(g, err);
+    if (status == INGLE_OK && (g->logits_state == LOGITS_NONE || g->logits_row != row)) {
         const uint64_t bytes = g->graph->sizes.n_vocab * sizeof(float);
         pick_hidden(g, row);
         recorder_run(g->r, g->head_section, 1);
@@ -510,14 +557,12 @@ static ingle_status read_logits(gpu *g, size_t row, const float **logits, ingle_
         g->logits_row = row;
         g->logits_state = LOGITS_ASKED;
         status = recorder_play(g->r, err);
+        if (status == INGLE_OK)
+            status = gpu_wait_logits(g, err);
     }
-    if (status == INGLE_OK && g->logits_state == LOGITS_ASKED)
-        status = recorder_wait(g->r, g->logits_ticket, NULL, err);
-    if (status != INGLE_OK)
-        return status;
-    g->logits_state = LOGITS_THERE;
-    *logits = g->host_logits;
-    return INGLE_OK;
+    if (status == INGLE_OK)
+        *logits = g->host_logits;
+    return status;
 }
 
 ingle_status gpu_logits(gpu *g, size_t row, const float **logits, ingle_error *err)

@@ -61,6 +61,7 @@ struct gpu_shared {
     bool tuned;     // a session measures, or has measured, what is fastest: tune.h
     gpu *first;     // the session that was opened meanwhile
     size_t n_sessions;
+    gpu *closed;    // sessions into whose memory something is still to be read
     bool abandoned; // closes with its last session
     atomic_flag lock; // one call at a time
 };
@@ -79,6 +80,7 @@ typedef struct gpu_tuning gpu_tuning;     // tune.c
 struct gpu {
     ingle_allocator allocator;
     gpu_shared *shared;
+    gpu *next_closed;
     const graph *graph;
     gpu_options opt;
     gpu_modes modes;
@@ -153,6 +155,9 @@ gpu_slice gpu_shared_vector(gpu_shared *d, const graph_weight *w, const matrix_s
 
 gpu_matrix *gpu_own_matrix(gpu_shared *d, const gpu_matrix *m); // one of those, to change its shape
 
+/* Frees closed sessions whose reads have all been answered; with their device gone, all. */
+void gpu_free_closed(gpu_shared *d, bool gone);
+
 /* Other modes from now on; what was recorded is to be made anew. */
 void gpu_set_modes(gpu *g, const gpu_modes *modes);
 /* Which steps are one dispatch: that depends on the modes. */
@@ -173,13 +178,19 @@ uint32_t gpu_bucket(const gpu *g, uint64_t n_positions);
 
 /* pass.c: behind a pass of n tokens that has been recorded, and is played at once: submits it. */
 void gpu_note_pass(gpu *g, size_t n);
+/* Until at most so many are under way. INGLE_WAIT. */
+ingle_status gpu_wait_passes(gpu *g, size_t most, ingle_error *err);
 
 /* burst.c: buffers and kernels; sections, once the buckets are known. */
 ingle_status gpu_open_bursts(gpu *g, ingle_error *err);
 ingle_status gpu_record_bursts(gpu *g, ingle_error *err);
 /* The sampler's kernels anew, in the modes of the moment. */
 ingle_status gpu_reopen_bursts(gpu *g, ingle_error *err);
-/* Waits for what is queued, and forgets it. INGLE_WAIT. */
+/* Waits for tokens that are queued. INGLE_WAIT. */
+ingle_status gpu_wait_bursts(gpu *g, ingle_error *err);
+/* Waits for logits that were asked for, if they were. INGLE_WAIT. */
+ingle_status gpu_wait_logits(gpu *g, ingle_error *err);
+/* Waits for what is queued, or was to be read by an answer that was given up, and forgets it. INGLE_WAIT. */
 ingle_status gpu_drain(gpu *g, ingle_error *err);
 
 void gpu_record_head(gpu *g, gpu_slice x); // logits of a token

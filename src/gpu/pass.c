@@ -39,10 +39,9 @@ static void judge(gpu *g, uint32_t n, double ms, bool exact)
     g->pass_most = most < g->opt.n_batch ? most : g->opt.n_batch;
 }
 
-static ingle_status settle(gpu *g, ingle_error *err)
+ingle_status gpu_wait_passes(gpu *g, size_t most, ingle_error *err)
 {
-    // what comes after the first pass depends on how long that took
-    while (g->passes_next - g->passes_first >= (g->pass_end_ms > 0 ? N_PASSES : 1)) {
+    while (g->passes_next - g->passes_first > most) {
         const size_t i = g->passes_first % N_PASSES;
         const double asked = host_now_ms();
         const ingle_status status = recorder_wait(g->r, g->passes[i].ticket, NULL, err);
@@ -62,7 +61,8 @@ static ingle_status settle(gpu *g, ingle_error *err)
 ingle_status gpu_pass_most(gpu *g, size_t *n, ingle_error *err)
 {
     gpu_enter(g);
-    const ingle_status status = settle(g, err);
+    // what comes after the first pass depends on how long that took
+    const ingle_status status = gpu_wait_passes(g, g->pass_end_ms > 0 ? N_PASSES - 1 : 0, err);
     *n = g->pass_most;
     gpu_leave(g);
     return status;

@@ -41,6 +41,7 @@ void gpu_shared_close(gpu_shared *d)
         mem_free(&a, d->weights[i].m.parts);
     }
     d->player.close(d->player.user); // and with it every buffer
+    gpu_free_closed(d, true);
     recorder_free(&d->r);
     mem_free(&a, d->weights);
     mem_free(&a, d->vectors);
