@@ -163,7 +163,7 @@ static ingle_status load(ingle_model **out, const gpu_player *player, const char
         player->close(player->user);
         return status;
     }
-    status = session_load_on(l, player, &options, err);
+    status = session_load_on(l, player, NULL, &options, err);
     if (status == INGLE_OK)
         status = feed_all(l, bytes, n, chunk, chunk, err);
     if (status == INGLE_OK)
@@ -510,12 +510,12 @@ static void misuse(void)
     ingle_error e = {0};
     float x[32];
     CHECK(ingle_loader_open(&l, NULL, &e) == INGLE_OK);
-    CHECK(null_open(&player, NULL) == INGLE_OK && session_load_on(l, &player, &options, &e) == INGLE_OK);
-    CHECK(null_open(&player, NULL) == INGLE_OK && session_load_on(l, &player, &options, &e) == INGLE_ERR_USAGE);
+    CHECK(null_open(&player, NULL) == INGLE_OK && session_load_on(l, &player, NULL, &options, &e) == INGLE_OK);
+    CHECK(null_open(&player, NULL) == INGLE_OK && session_load_on(l, &player, NULL, &options, &e) == INGLE_ERR_USAGE);
     CHECK(ingle_loader_feed(l, bytes, 100, &e) == INGLE_OK);
-    CHECK(null_open(&player, NULL) == INGLE_OK && session_load_on(l, &player, &options, &e) == INGLE_ERR_USAGE);
+    CHECK(null_open(&player, NULL) == INGLE_OK && session_load_on(l, &player, NULL, &options, &e) == INGLE_ERR_USAGE);
     CHECK(ingle_loader_feed(l, bytes + 100, n - 100, &e) == INGLE_OK && ingle_loader_take(l, &m, &e) == INGLE_OK);
-    CHECK(null_open(&player, NULL) == INGLE_OK && session_load_on(l, &player, &options, &e) == INGLE_ERR_USAGE);
+    CHECK(null_open(&player, NULL) == INGLE_OK && session_load_on(l, &player, NULL, &options, &e) == INGLE_ERR_USAGE);
     ingle_loader_close(l);
     CHECK(ingle_session_open(&s, m, &(ingle_session_options){.backend = INGLE_BACKEND_CPU}, &e) == INGLE_ERR_USAGE && !s);
     CHECK(ingle_model_tensor_read(m, "token_embd.weight", 0, 32, x, &e) == INGLE_ERR_UNSUPPORTED);
@@ -523,7 +523,7 @@ static void misuse(void)
     ingle_model_close(m);
     CHECK(ingle_loader_open(&l, NULL, &e) == INGLE_OK);
     CHECK(null_open(&player, NULL) == INGLE_OK);
-    CHECK(session_load_on(l, &player, &(ingle_session_options){.gpu = "magic"}, &e) == INGLE_ERR_USAGE);
+    CHECK(session_load_on(l, &player, NULL, &(ingle_session_options){.gpu = "magic"}, &e) == INGLE_ERR_USAGE);
     // Without a GPU it says so; with one, it is opened and given back.
     const ingle_status status = ingle_loader_use_gpu(l, NULL, &e);
     CHECK_MSG(status == INGLE_OK || status == INGLE_ERR_DEVICE, "%s", e.text);
@@ -571,7 +571,7 @@ static void holds_little(void)
     gpu_player player;
     ingle_error e = {0};
     CHECK(ingle_loader_open(&l, &(ingle_model_options){.allocator = {metered, &m}}, &e) == INGLE_OK);
-    CHECK(null_open(&player, NULL) == INGLE_OK && session_load_on(l, &player, &options, &e) == INGLE_OK);
+    CHECK(null_open(&player, NULL) == INGLE_OK && session_load_on(l, &player, NULL, &options, &e) == INGLE_OK);
     size_t at = 0;
     for (; ingle_loader_total(l) == 0; at++)
         CHECK(ingle_loader_feed(l, bytes + at, 1, &e) == INGLE_OK);

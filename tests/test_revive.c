@@ -230,7 +230,8 @@ static ingle_status open_loader(ingle_loader **l, faulty *f, const ingle_model *
     if (status == INGLE_OK)
         status = players.open(players.user, &player, NULL, err);
     if (status == INGLE_OK)
-        status = again ? session_load_again(*l, again, &player, &opt, err) : session_load_on(*l, &player, &opt, err);
+        status = again ? session_load_again(*l, again, &player, &players, &opt, err)
+                       : session_load_on(*l, &player, &players, &opt, err);
     return status;
 }
 
@@ -462,7 +463,7 @@ static void *keep_computing(void *user)
  * gets their error. */
 static void refused_beside_another(void)
 {
-    enum { TIMES = 400, LARGE_CTX = 1 << 14 };
+    enum { TIMES = 4000, LARGE_CTX = 1 << 14 };
     model m = open_model(&(tiny_shape){"llama", 1, 4, 1, 64, 0, 32, TINY_VOCAB, LARGE_CTX, .format = QUANT_Q4_0, .seed = 5});
     faulty f = {.open = open_narrow};
     ingle_error e = {0};
@@ -511,6 +512,39 @@ static void no_memory_at_each_buffer(void)
             n = happened ? 0 : at - 1;
         }
     CHECK_MSG(n > 20, "%ld buffers", n);
+}
+
+/* The same while weights are streamed: sessions have the passes that were found to fit. */
+static void streamed_without_memory(void)
+{
+    size_t n;
+    char *bytes = tiny_model_file(&shape, &n);
+    long buffers = 0;
+    for (long at = 1; !buffers; at++)
+        for (int again = 0; again < 2; again++) {
+            faulty f = {.open = open_null, .pretend = true, .no_memory_at = at, .no_memory_again = again};
+            ingle_error e = {0};
+            answer a;
+            ingle_model *m = stream_model(&f, NULL, bytes, n, &e);
+            const bool happened = f.failed[0] != 0;
+            buffers = happened ? 0 : f.buffers;
+            if (happened && again) {
+                CHECK_MSG(!m && e.status == INGLE_ERR_MEMORY && strstr(e.text, f.failed), "buffer %ld: %s", at, e.text);
+                CHECK(f.closed == f.opened);
+                continue;
+            }
+            CHECK_MSG(m && f.opened == 1 + happened, "buffer %ld: %s", at, e.text);
+            const long before = f.buffers;
+            ingle_session *s = open_session(m, &f, INGLE_BACKEND_AUTO, &e);
+            CHECK_MSG(s && s->gpu_batch == (happened ? 32 : N_CTX) && f.buffers == before, "%s", e.text);
+            CHECK_MSG(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "buffer %ld: %s", at, e.text);
+            check_pretended(&a, N_PREDICT);
+            ingle_session_close(s);
+            ingle_model_close(m);
+            CHECK(f.closed == f.opened);
+        }
+    CHECK_MSG(buffers > 20, "%ld buffers", buffers);
+    free(bytes);
 }
 
 /* The same by the allocator: whatever fails, nothing is left. */
@@ -791,5 +825,5 @@ static void begins(void) // first of all
 
 TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(streamed_meanwhile)
       T(nothing_to_revive) T(lost_while_scoring) T(given_up) T(refused_beside_another)
-      T(no_memory_at_each_buffer) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken)
+      T(no_memory_at_each_buffer) T(streamed_without_memory) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken)
       T(broken_with_a_cpu) T(real_loss) T(real_limits))

@@ -216,7 +216,7 @@ static ingle_model *load(const gpu_player *player)
     ingle_model *m = NULL;
     ingle_error e = {0};
     CHECK(ingle_loader_open(&l, NULL, &e) == INGLE_OK);
-    CHECK_MSG(session_load_on(l, player, &opt, &e) == INGLE_OK, "%s", e.text);
+    CHECK_MSG(session_load_on(l, player, NULL, &opt, &e) == INGLE_OK, "%s", e.text);
     CHECK_MSG(ingle_loader_feed(l, header, n, &e) == INGLE_OK, "%s", e.text);
     const uint64_t total = ingle_loader_total(l);
     CHECK_MSG(total > 90 << 20, "%llu bytes", (unsigned long long)total);

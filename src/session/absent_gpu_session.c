@@ -24,9 +24,9 @@ bool session_lost(ingle_session *s, ingle_status status, const ingle_error *err)
     return false;
 }
 
-bool session_take_less(ingle_session *s)
+bool session_take_less(uint32_t *n_batch)
 {
-    (void)s;
+    (void)n_batch;
     return false;
 }
 

@@ -11,11 +11,11 @@ enum { LEAST_BATCH = 32, BATCH_STEP = 4 };
 /* As many losses as SESSION_MOST_LOSSES within this time are the last. */
 static const double LOSSES_MS = 60000;
 
-bool session_take_less(ingle_session *s)
+bool session_take_less(uint32_t *n_batch)
 {
-    if (s->gpu_batch <= LEAST_BATCH)
+    if (*n_batch <= LEAST_BATCH)
         return false;
-    s->gpu_batch = s->gpu_batch / BATCH_STEP > LEAST_BATCH ? s->gpu_batch / BATCH_STEP : LEAST_BATCH;
+    *n_batch = *n_batch / BATCH_STEP > LEAST_BATCH ? *n_batch / BATCH_STEP : LEAST_BATCH;
     return true;
 }
 
@@ -26,7 +26,7 @@ bool session_lost(ingle_session *s, ingle_status status, const ingle_error *err)
         return false;
     if (gone)
         s->losses_ms[s->n_losses++ % SESSION_MOST_LOSSES] = host_now_ms();
-    else if (!short_of || !session_take_less(s)) {
+    else if (!short_of || !session_take_less(&s->gpu_batch)) {
         if (!s->may_use_cpu)
             return false;
         s->gpu_batch = 0;
@@ -54,7 +54,7 @@ static ingle_status open_again(ingle_session *s, ingle_error *err)
     if (wanted)
         do
             status = session_open_gpu(s, &e);
-        while (status == INGLE_ERR_MEMORY && session_take_less(s));
+        while (status == INGLE_ERR_MEMORY && session_take_less(&s->gpu_batch));
     if (wanted && status == INGLE_ERR_DEVICE_LOST)
         return error_set(err, status, "%.110s; %.110s", s->why, e.text);
     if (status != INGLE_OK && s->may_use_cpu && session_open_cpu(s, NULL) == INGLE_OK) // a build may be without

@@ -126,6 +126,8 @@ static ingle_status host_player(void *user, gpu_player *out, const ingle_allocat
     return gpu_host_open(out, a, err);
 }
 
+const session_players session_host_players = {.open = host_player};
+
 ingle_status ingle_session_open(ingle_session **out, const ingle_model *m,
                                 const ingle_session_options *opt, ingle_error *err)
 {
@@ -164,7 +166,7 @@ ingle_status session_open(ingle_session **out, const ingle_model *m, const ingle
     else if (status == INGLE_OK)
         do
             status = session_open_gpu(s, err);
-        while (status == INGLE_ERR_MEMORY && session_take_less(s));
+        while (status == INGLE_ERR_MEMORY && session_take_less(&s->gpu_batch));
     if (status != INGLE_OK) {
         ingle_session_close(s);
         return status;

@@ -43,6 +43,8 @@ struct ingle_session {
     char backend[192];
 };
 
+extern const session_players session_host_players; // whether they are offered is gpu_host_offers'
+
 /* ingle_session_open with GPUs from elsewhere. */
 ingle_status session_open(ingle_session **out, const ingle_model *m, const ingle_session_options *opt,
                           const session_players *players, ingle_error *err);
@@ -56,13 +58,14 @@ ingle_status session_resolve(const ingle_model *m, const ingle_session_options *
 ingle_status session_open_gpu(ingle_session *s, ingle_error *err);
 void session_close_gpu(ingle_session *s); // a device that failed is given up, though others have sessions there
 
-/* ingle_loader_use_gpu on a player of the caller's; takes it, also when it fails. */
-ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, const ingle_session_options *opt,
-                             ingle_error *err);
+/* ingle_loader_use_gpu on a player of the caller's; takes it, also when it fails. others: where memory is short, their
+ * devices come in its place; NULL: there are none. */
+ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, const session_players *others,
+                             const ingle_session_options *opt, ingle_error *err);
 
 /* ingle_loader_revive in the same way. */
 ingle_status session_load_again(ingle_loader *loader, const ingle_model *model, const gpu_player *player,
-                                const ingle_session_options *opt, ingle_error *err);
+                                const session_players *others, const ingle_session_options *opt, ingle_error *err);
 
 /* Computes tokens ids [*n] behind the `first` that the backend has, or as many as go in one pass: *n is that. */
 ingle_status session_run(ingle_session *s, const int32_t *ids, size_t *n, size_t first, ingle_error *err);
@@ -70,8 +73,8 @@ ingle_status session_run(ingle_session *s, const int32_t *ids, size_t *n, size_t
 /* revive.c. Whether status, which a call on s->gpu gave with err, means that the backend must be opened again: then
  * it is closed, and the call is to be made again after session_revive. */
 bool session_lost(ingle_session *s, ingle_status status, const ingle_error *err);
-/* Plans shorter passes; false where they are as short as is sensible. */
-bool session_take_less(ingle_session *s);
+/* Plans shorter passes than of *n_batch tokens; false where they are as short as is sensible. */
+bool session_take_less(uint32_t *n_batch);
 /* A backend that has the timeline, if there is none: a GPU where the host has one, else the CPU where that is
  * allowed. ERR_DEVICE_LOST; INGLE_WAIT. */
 ingle_status session_revive(ingle_session *s, ingle_error *err);

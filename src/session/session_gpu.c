@@ -19,6 +19,7 @@ typedef struct {
     gpu *first; // the loader's session, until one is opened with these options
     gpu_options options;
     kernel_choice choice;
+    uint32_t most_batch; // tokens of a pass that was found to fit; 0: no memory was lacking
 } model_gpu;
 
 static void free_model_gpu(void *data)
@@ -151,6 +152,8 @@ static ingle_status attach(ingle_session *s, ingle_model *m, ingle_error *err)
         status = choice_of(s->has_gpu_names ? s->gpu_names : NULL, gpu_shared_limits(mg->shared), &chosen, err);
     if (status != INGLE_OK)
         return status;
+    if (mg->most_batch && mg->most_batch < s->gpu_batch)
+        s->gpu_batch = mg->most_batch;
     gpu_options opt = options_of(&s->options, &chosen);
     opt.n_batch = s->gpu_batch;
     gpu *first = mg->first;
@@ -198,7 +201,8 @@ static ingle_status not_lost(ingle_error *err)
 /* What a loader's sink knows. */
 typedef struct {
     ingle_allocator allocator;
-    gpu_player player; // until the header is there; close NULL: taken
+    gpu_player player;      // until the header is there; close NULL: taken
+    session_players others; // where memory is short; open NULL: there are none
     ingle_session_options opt;
     kernel_choice choice;
     ingle_model *again; // whose weights are read again; NULL: the loader's own
@@ -215,26 +219,46 @@ static bool same_tensors(const graph *a, const graph *b)
     return same;
 }
 
-/* The graph is known: buffers, and a session whose kernels are compiled while the weights come. */
+/* Buffers, and a session whose kernels are compiled while the weights come. */
+static ingle_status load_open(load *l, const ingle_model *m, const cpu_options *o, ingle_error *err)
+{
+    const gpu_player player = l->player;
+    l->player = (gpu_player){0};
+    const ingle_status status = open_model_gpu(&l->made, m, &player, true, err);
+    if (status != INGLE_OK)
+        return status;
+    model_gpu *mg = l->made;
+    mg->choice = l->choice;
+    mg->options = options_of(o, &mg->choice);
+    return gpu_open(&mg->first, mg->shared, &mg->options, &m->allocator, err);
+}
+
+/* The graph is known. Where memory is short, shorter passes are planned, on another device: one that could not
+ * give a buffer is left with a tape cut short. */
 static ingle_status load_header(void *user, ingle_model *m, ingle_error *err)
 {
     load *l = user;
     cpu_options o;
+    gpu_player player;
     ingle_status status = session_resolve(m, &l->opt, &o, err);
     if (status != INGLE_OK)
         return status;
     if (l->again && !same_tensors(&l->again->graph, &m->graph))
         return error_set(err, INGLE_ERR_FORMAT, "this is not the file that the model was made of");
     m = l->again ? l->again : m;
-    const gpu_player player = l->player;
-    l->player = (gpu_player){0};
-    status = open_model_gpu(&l->made, m, &player, true, err);
-    if (status != INGLE_OK)
-        return status;
-    model_gpu *mg = l->made;
-    mg->choice = l->choice;
-    mg->options = options_of(&o, &mg->choice);
-    return gpu_open(&mg->first, mg->shared, &mg->options, &m->allocator, err);
+    const uint32_t wanted = o.n_batch;
+    status = load_open(l, m, &o, err);
+    while (status == INGLE_ERR_MEMORY && l->others.open && session_take_less(&o.n_batch)) {
+        free_model_gpu(l->made);
+        l->made = NULL;
+        if (l->others.open(l->others.user, &player, &m->allocator, NULL) != INGLE_OK)
+            return status;
+        l->player = player;
+        status = load_open(l, m, &o, err);
+    }
+    if (status == INGLE_OK && o.n_batch < wanted)
+        l->made->most_batch = o.n_batch;
+    return status;
 }
 
 static ingle_status load_data(void *user, const gguf_tensor *t, const uint8_t *bytes, size_t n, ingle_error *err)
@@ -272,7 +296,7 @@ static void load_close(void *user)
 }
 
 static ingle_status load_on(ingle_loader *loader, ingle_model *again, const gpu_player *player,
-                            const ingle_session_options *opt, ingle_error *err)
+                            const session_players *others, const ingle_session_options *opt, ingle_error *err)
 {
     const ingle_session_options zero = {0};
     const ingle_model *m = loader_model(loader);
@@ -287,6 +311,8 @@ static ingle_status load_on(ingle_loader *loader, ingle_model *again, const gpu_
     }
     *l = (load){.allocator = m->allocator, .player = *player, .opt = opt ? *opt : zero, .again = again};
     const ingle_status status = choice_of(l->opt.gpu, &player->limits, &l->choice, err);
+    if (others)
+        l->others = *others;
     l->opt.gpu = l->opt.cpu = NULL; // the caller's texts
     if (status != INGLE_OK) {
         load_close(l);
@@ -295,21 +321,21 @@ static ingle_status load_on(ingle_loader *loader, ingle_model *again, const gpu_
     return loader_use(loader, &(loader_sink){l, load_header, load_data, load_end, load_close}, err);
 }
 
-ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, const ingle_session_options *opt,
-                             ingle_error *err)
+ingle_status session_load_on(ingle_loader *loader, const gpu_player *player, const session_players *others,
+                             const ingle_session_options *opt, ingle_error *err)
 {
-    return load_on(loader, NULL, player, opt, err);
+    return load_on(loader, NULL, player, others, opt, err);
 }
 
 ingle_status session_load_again(ingle_loader *loader, const ingle_model *model, const gpu_player *player,
-                                const ingle_session_options *opt, ingle_error *err)
+                                const session_players *others, const ingle_session_options *opt, ingle_error *err)
 {
     ingle_model *m = (ingle_model *)(uintptr_t)model;
     lock(m);
     const bool lacks = m->on_gpu && !m->gpu_data;
     atomic_flag_clear(&m->backend_lock);
     if (lacks)
-        return load_on(loader, m, player, opt, err);
+        return load_on(loader, m, player, others, opt, err);
     player->close(player->user);
     return not_lost(err);
 }
@@ -320,7 +346,7 @@ ingle_status ingle_loader_revive(ingle_loader *loader, const ingle_model *model,
     gpu_player player;
     error_clear(err);
     const ingle_status status = gpu_host_open(&player, NULL, err);
-    return status == INGLE_OK ? session_load_again(loader, model, &player, opt, err) : status;
+    return status == INGLE_OK ? session_load_again(loader, model, &player, &session_host_players, opt, err) : status;
 }
 
 ingle_status ingle_loader_use_gpu(ingle_loader *loader, const ingle_session_options *opt, ingle_error *err)
@@ -328,5 +354,5 @@ ingle_status ingle_loader_use_gpu(ingle_loader *loader, const ingle_session_opti
     gpu_player player;
     error_clear(err);
     const ingle_status status = gpu_host_open(&player, NULL, err);
-    return status == INGLE_OK ? session_load_on(loader, &player, opt, err) : status;
+    return status == INGLE_OK ? session_load_on(loader, &player, &session_host_players, opt, err) : status;
 }
