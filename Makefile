@@ -81,10 +81,9 @@ check: $(B)/ingle $(B)/libingle.a $(TESTS) $(REPLAYS)
 	+@INGLE_BUILD='$(B)' INGLE_WEB='$(WEB)' CC='$(CC)' CXX='$(CXX)' SAN='$(SAN)' MAKE='$(MAKE)' \
 	    $(PYTHON) tools/run_tests.py
 
-SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
 sanitize:                  ## the same tests under address and undefined-behaviour sanitizers
 	+@$(MAKE) --no-print-directory check B=build/san CFLAGS='-O1 -g -fno-omit-frame-pointer' \
-	    SAN='$(SANITIZERS)'
+	    SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
 strict:                    ## every C file with -Werror, by gcc and by clang where they are found
 	+@n=0; for cc in gcc clang-19 clang; do \
@@ -106,10 +105,9 @@ strict-32:
 
 objects: $(ALL_OBJ)
 
-# COVERED_WITH=$(SANITIZERS) finds what make sanitize does in the same run.
 coverage:                  ## line coverage of src/ by the tests, per file and in all
 	@find build/cov -name '*.gcda' -exec rm -f {} + 2>/dev/null || true
-	+@$(MAKE) --no-print-directory check B=build/cov CC=gcc CFLAGS='-O1 -g -fno-omit-frame-pointer' SAN='--coverage $(COVERED_WITH)'; \
+	+@$(MAKE) --no-print-directory check B=build/cov CC=gcc CFLAGS='-O1 -g' SAN='--coverage'; \
 	    status=$$?; $(PYTHON) tools/coverage.py build/cov && exit $$status
 
 demo: all                  ## fetches a small model (98 MB, once) and asks it a question
