@@ -240,6 +240,7 @@ static ingle_status load_header(void *user, ingle_model *m, ingle_error *err)
     load *l = user;
     cpu_options o;
     gpu_player player;
+    ingle_error ignored;
     ingle_status status = session_resolve(m, &l->opt, &o, err);
     if (status != INGLE_OK)
         return status;
@@ -251,7 +252,7 @@ static ingle_status load_header(void *user, ingle_model *m, ingle_error *err)
     while (status == INGLE_ERR_MEMORY && l->others.open && session_take_less(&o.n_batch)) {
         free_model_gpu(l->made);
         l->made = NULL;
-        if (l->others.open(l->others.user, &player, &m->allocator, NULL) != INGLE_OK)
+        if (l->others.open(l->others.user, &player, &m->allocator, &ignored) != INGLE_OK)
             return status;
         l->player = player;
         status = load_open(l, m, &o, err);
