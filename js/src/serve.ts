@@ -255,12 +255,14 @@ class Server {
 
   /** Another device in place of one that went away, and the weights, read again where that is possible. */
   async #revive(engine: Engine, model: number, id: number, { source }: LoadRequest, options: SessionOptions): Promise<boolean> {
-    if (source.kind === 'pull' || !await engine.core.gpu?.restore())
+    const { gpu } = engine.core
+    if (source.kind === 'pull' || !gpu)
       return false
-    const bytes = await openBytes(source, this.#host, () => this.#pull(id))
-    const again = await loadModel(engine, bytes, () => {}, options, model)
-    engine.call('wasm_model_close', again.model)
-    return true
+    return gpu.restore(async () => {
+      const bytes = await openBytes(source, this.#host, () => this.#pull(id))
+      const again = await loadModel(engine, bytes, () => {}, options, model)
+      engine.call('wasm_model_close', again.model)
+    })
   }
 
   #device({ engine, model, options, whyCpu }: Loaded, session: number): Device {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Server, skip } from './gpu_server.mjs'
+import { serveBytes, storiesBytes } from './support.mjs'
 
 const SAMPLED = [0.9, 40, 0.95, NaN, NaN, 1.2, 64, NaN, NaN, 7]
 
@@ -34,6 +35,37 @@ test('where no device is left, the answer ends with an error that says why', { s
   server.gone = true
   const answer = server.answer({ at: 4, act: () => server.device.destroy() })
   await assert.rejects(answer, error => error.code === 'ERR_DEVICE_LOST' && /went away|destroyed/.test(error.message))
+})
+
+test('the next answer asks again for a device, when there was none', { skip }, async () => {
+  const server = new Server()
+  await server.load('gpu')
+  const want = await server.answer()
+  server.gone = true
+  const lose = { at: 4, act: () => server.device.destroy() }
+  await assert.rejects(server.answer(lose), { code: 'ERR_DEVICE_LOST' })
+  await assert.rejects(server.answer(), { code: 'ERR_DEVICE_LOST' })
+  assert.equal(server.asked, 3)
+  server.gone = false
+  assert.equal((await server.answer()).text, want.text)
+})
+
+test('weights that cannot be read again end the answer; the next one reads them', { skip }, async t => {
+  const server = new Server()
+  const http = await serveBytes(storiesBytes, (_, response, n) => {
+    if (n === 2)
+      response.writeHead(503).end()
+    if (n === 3) // breaks off, without a tag: not to be resumed
+      response.writeHead(200, { 'Content-Length': storiesBytes.length }).write(storiesBytes.subarray(0, 1 << 19), () => response.destroy())
+    return n === 2 || n === 3
+  })
+  t.after(() => http.close())
+  await server.load('gpu', { kind: 'url', url: http.url })
+  const want = await server.answer()
+  await assert.rejects(server.answer({ at: 4, act: () => server.device.destroy() }), { code: 'ERR_NETWORK', message: /503/ })
+  await assert.rejects(server.answer(), { code: 'ERR_NETWORK', message: /broke off/ })
+  assert.equal((await server.answer()).text, want.text)
+  assert.deepEqual([http.seen.length, server.asked], [4, 4])
 })
 
 test('what a device refuses in mid-answer is told by name; another load is served', { skip }, async () => {
