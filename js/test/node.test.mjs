@@ -299,6 +299,21 @@ test('a long prompt is aborted too', { skip: !SMOLLM && 'SmolLM2 was not fetched
   await model.dispose()
 })
 
+test('cancelling an answer that never began leaves others alone', async () => {
+  const model = await load(STORIES)
+  const running = model.generate(PROMPT, { temperature: 0, maxTokens: 400, ignoreEos: true })
+  for (const options of [{ signal: AbortSignal.abort(new Error('no')) }, { temperature: 'hot' }, { logitBias: { 1: 1 }, stop: 3 }]) {
+    const refused = model.generate(PROMPT, options)
+    refused.cancel()
+    await assert.rejects(refused.result)
+    refused.cancel()
+  }
+  const { stop, tokens } = await running.result
+  assert.equal(stop, 'length')
+  assert.equal(tokens.length, 400)
+  await model.dispose()
+})
+
 test('leaving the loop ends the answer with what it has', async () => {
   const model = await load(STORIES)
   const answer = model.generate(PROMPT, { temperature: 0, maxTokens: 1900, ignoreEos: true })
