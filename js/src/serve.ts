@@ -183,8 +183,11 @@ class Server {
           return await this.#loadFrom(opening, await starting, id, request, '')
         } catch (error) {
           whyCpu = await this.#whyCpu(error, request, opening)
-          if ((await opening).reads > 0)
+          const bytes = await opening
+          if (bytes.reads > 0) {
+            bytes.cancel()
             opening = open()
+          }
         }
       }
       const { chooseBuild, Pool } = await late(import('./cpu.ts'))
@@ -260,8 +263,13 @@ class Server {
       return false
     return gpu.restore(async () => {
       const bytes = await openBytes(source, this.#host, () => this.#pull(id))
-      const again = await loadModel(engine, bytes, () => {}, options, model)
-      engine.call('wasm_model_close', again.model)
+      try {
+        const again = await loadModel(engine, bytes, () => {}, options, model)
+        engine.call('wasm_model_close', again.model)
+      } catch (error) {
+        bytes.cancel()
+        throw error
+      }
     })
   }
 

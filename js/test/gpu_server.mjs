@@ -24,6 +24,8 @@ after(() => servers.forEach(server => server.device?.destroy()))
 export class Server {
   asked = 0
   reads = 0
+  /** Reads that were let go of before their end. */
+  cancelled = 0
   /** No further device can be had. */
   gone = false
   warnings = []
@@ -56,7 +58,7 @@ export class Server {
   #read() {
     this.reads++
     const chunks = [this.#file]
-    return { total: this.#bytes, remote: false, next: async () => chunks.shift() ?? null, cancel() {} }
+    return { total: this.#bytes, remote: false, next: async () => chunks.shift() ?? null, cancel: () => this.cancelled++ }
   }
 
   /** Dawn's GPU; its device is at hand. */
