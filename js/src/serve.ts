@@ -261,7 +261,7 @@ class Server {
     const { gpu } = engine.core
     if (source.kind === 'pull' || !gpu)
       return false
-    return gpu.restore(async () => {
+    const fill = async () => {
       const bytes = await openBytes(source, this.#host, () => this.#pull(id))
       try {
         const again = await loadModel(engine, bytes, () => {}, options, model)
@@ -270,6 +270,11 @@ class Server {
         bytes.cancel()
         throw error
       }
+    }
+    return gpu.restore(fill).catch((error: unknown) => {
+      if (error instanceof IngleError && error.code === 'ERR_DEVICE_LOST') // the second loss; the core knows of one
+        return gpu.restore(fill)
+      throw error
     })
   }
 

@@ -26,6 +26,8 @@ export class Server {
   reads = 0
   /** Reads that were let go of before their end. */
   cancelled = 0
+  /** Called whenever bytes are wanted. */
+  reading = () => {}
   /** No further device can be had. */
   gone = false
   warnings = []
@@ -58,7 +60,7 @@ export class Server {
   #read() {
     this.reads++
     const chunks = [this.#file]
-    return { total: this.#bytes, remote: false, next: async () => chunks.shift() ?? null, cancel: () => this.cancelled++ }
+    return { total: this.#bytes, remote: false, next: async () => (this.reading(), chunks.shift() ?? null), cancel: () => this.cancelled++ }
   }
 
   /** Dawn's GPU; its device is at hand. */

@@ -68,6 +68,23 @@ test('weights that cannot be read again end the answer; the next one reads them'
   assert.deepEqual([http.seen.length, server.asked], [4, 4])
 })
 
+for (const losses of [2, 3]) {
+  test(`a device that goes away while weights are read again: ${losses} losses`, { skip }, async () => {
+    const server = new Server()
+    await server.load('gpu')
+    const want = await server.answer()
+    server.reading = () => server.reads > 1 && server.reads <= losses && server.device.destroy()
+    const answer = server.answer({ at: 4, act: () => server.device.destroy() })
+    if (losses < 3)
+      assert.equal((await answer).text, want.text)
+    else
+      await assert.rejects(answer, { code: 'ERR_DEVICE_LOST' })
+    assert.deepEqual([server.reads, server.cancelled, server.asked], [3, losses - 1, 3])
+    server.reading = () => {}
+    assert.equal((await server.answer()).text, want.text)
+  })
+}
+
 test('what a device refuses in mid-answer is told by name; another load is served', { skip }, async () => {
   const server = new Server()
   await server.load('gpu')
