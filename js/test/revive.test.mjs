@@ -68,6 +68,17 @@ test('weights that cannot be read again end the answer; the next one reads them'
   assert.deepEqual([http.seen.length, server.asked], [4, 4])
 })
 
+test('after the third loss within a minute nothing is read again', { skip }, async () => {
+  const server = new Server()
+  await server.load('gpu')
+  const lose = { at: 4, act: () => server.device.destroy() }
+  for (let i = 0; i < 2; i++)
+    await server.answer(lose)
+  for (const how of [lose, {}])
+    await assert.rejects(server.answer(how), { code: 'ERR_DEVICE_LOST', message: /3 times within a minute/ })
+  assert.deepEqual([server.reads, server.asked], [3, 3])
+})
+
 for (const losses of [2, 3]) {
   test(`a device that goes away while weights are read again: ${losses} losses`, { skip }, async () => {
     const server = new Server()
