@@ -116,6 +116,11 @@ export class Server {
     })
   }
 
+  /** Stops what was asked for last. */
+  cancel() {
+    this.#take({ id: this.#last, cancel: true })
+  }
+
   load(backend, source = { kind: 'path', path: 'model.gguf' }) {
     return this.ask({ op: 'load', source, contextSize: CONTEXT, kvType: 'f16', threads: 1, backend })
   }
