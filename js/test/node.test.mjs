@@ -382,6 +382,21 @@ test('the network: no server, no file, a wrong checksum, a model too large', asy
   await huge.close()
 })
 
+test('check tells by code what it cannot read', async t => {
+  const server = await serveBytes(storiesBytes, (_, response) => {
+    response.writeHead(200, { 'Content-Length': storiesBytes.length })
+    response.write(storiesBytes.subarray(0, 1000), () => setTimeout(() => response.destroy(), 50))
+    return true
+  })
+  t.after(() => server.close())
+  await assert.rejects(check(server.url), withCode('ERR_NETWORK'))
+  await assert.rejects(check('http://127.0.0.1:9/model.gguf'), withCode('ERR_NETWORK'))
+  const gone = Object.assign(new Blob([storiesBytes]), { slice: () => ({ arrayBuffer: () => Promise.reject(new DOMException('gone', 'NotReadableError')) }) })
+  await assert.rejects(check(gone), withCode('ERR_IO'))
+  const reason = new Error('enough')
+  await assert.rejects(check(server.url, { signal: AbortSignal.abort(reason) }), e => e === reason)
+})
+
 test('check says what a model needs from its first bytes', async () => {
   const server = await serveBytes(storiesBytes)
   const wanted = { fits: 'yes', why: '', weightBytes: storiesBytes.length, kvBytes: 1310720, storageBytes: storiesBytes.length, architecture: 'llama', device: 'cpu' }
