@@ -3,7 +3,7 @@ import { openBytes } from './bytes.ts'
 import type { Pool } from './cpu.ts'
 import { Engine, type SessionOptions } from './engine.ts'
 import { IngleError, late, toWire } from './errors.ts'
-import { generate } from './generation.ts'
+import { generate, wake } from './generation.ts'
 import type { ByteStream, WorkerHost } from './host.ts'
 import { isTooLarge, refusedByBoth, refuseTooLarge } from './limits.ts'
 import { loadModel } from './loader.ts'
@@ -31,6 +31,10 @@ const GPU_FAULTS = ['ERR_DEVICE', 'ERR_DEVICE_LOST', 'ERR_MEMORY', 'ERR_UNSUPPOR
 
 function textOf(error: unknown): string {
   return error instanceof IngleError ? error.message : String(error)
+}
+
+function isLoss(error: unknown): boolean {
+  return error instanceof IngleError && error.code === 'ERR_DEVICE_LOST'
 }
 
 /** Knows whether anything was read: what was not can be read by someone else. */
@@ -126,8 +130,17 @@ class Server {
 
   async #openSession({ engine, model, pool, options, sessions }: Loaded): Promise<number> {
     const workers = await pool?.hold(options.threads - 1) ?? 0
+    const open = () => engine.openSession(model, { ...options, threads: workers + 1 })
     try {
-      const handle = engine.openSession(model, { ...options, threads: workers + 1 })
+      let handle
+      try {
+        handle = open()
+      } catch (error) {
+        if (!isLoss(error))
+          throw error
+        await wake(engine, sessions.get(0)!.handle) // the core takes another GPU for a session that it has
+        handle = open()
+      }
       sessions.set(++this.#lastSession, { handle, workers })
       return this.#lastSession
     } catch (error) {
@@ -272,7 +285,7 @@ class Server {
       }
     }
     return gpu.restore(fill).catch((error: unknown) => {
-      if (error instanceof IngleError && error.code === 'ERR_DEVICE_LOST') // the second loss; the core knows of one
+      if (isLoss(error)) // the second loss; the core knows of one
         return gpu.restore(fill)
       throw error
     })

@@ -126,10 +126,10 @@ export class Server {
   }
 
   /** An answer; `at` is called once so many tokens have come. */
-  answer({ settings = [0], tokens = 20, at = Infinity, act = () => {} } = {}) {
+  answer({ session = 0, settings = [0], tokens = 20, at = Infinity, act = () => {} } = {}) {
     let n = 0
     const all = [...settings, ...Array(10 - settings.length).fill(NaN), tokens, 1, 0, 1]
-    return this.ask({ op: 'generate', session: 0, prompt: { text: PROMPT }, settings: all, stops: [], bias: [] }, part => {
+    return this.ask({ op: 'generate', session, prompt: { text: PROMPT }, settings: all, stops: [], bias: [] }, part => {
       const before = n
       n += part.tokens.length
       if (before < at && n >= at)

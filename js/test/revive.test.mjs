@@ -68,6 +68,29 @@ test('weights that cannot be read again end the answer; the next one reads them'
   assert.deepEqual([http.seen.length, server.asked], [4, 4])
 })
 
+for (const answered of [false, true]) {
+  test(`a session that is opened after the device went away, ${answered ? 'and an answer' : 'before any answer'}`, { skip }, async () => {
+    const server = new Server()
+    await server.load('gpu')
+    const other = new Server()
+    await other.load('gpu')
+    const want = await other.answer()
+    if (answered)
+      await server.answer()
+    server.device.destroy()
+    await server.device.lost
+    const session = await server.ask({ op: 'openSession' })
+    assert.deepEqual([server.reads, server.asked], [2, 2])
+    for (const from of [session, 0]) {
+      const { text, reusedTokens } = await server.answer({ session: from })
+      assert.equal(text, want.text)
+      assert.equal(reusedTokens > 0, answered && from === 0)
+    }
+    await server.ask({ op: 'closeSession', session })
+    assert.equal((await server.answer({ at: 4, act: () => server.device.destroy() })).text, want.text)
+  })
+}
+
 test('after the third loss within a minute nothing is read again', { skip }, async () => {
   const server = new Server()
   await server.load('gpu')
