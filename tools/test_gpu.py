@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The GPU's tests on adapters that compute on the CPU, as `make test-gpu` runs them. Standard library only.
 
-    python3 tools/test_gpu.py [native] [browser]      default: both, side by side
+    python3 tools/test_gpu.py [native] [browser]      default: both
 
 native: the programs tests/test_gpu_*.c and whole models, over Dawn and Mesa's lavapipe (f16, subgroups
 of 8). browser: the same programs in headless Chromium on SwiftShader (subgroups of 4, no f16), of some
-the tests that tell most, and a model through the package, there and in Node. Both lanes compile most of
-the time, on one thread each. What is missing is skipped aloud; the last line is the total; exit status
+the tests that tell most, and a model through the package, there and in Node. All of it compiles most of
+the time, each on one thread, so two run side by side, what takes longest first. What is missing is skipped aloud; the last line is the total; exit status
 1 if anything failed.
 """
 import glob
@@ -24,8 +24,9 @@ DAWN = "build/gpu/node_modules/bun-webgpu-linux-x64/libwebgpu_wrapper.so"
 # The recorded answer that SmolLM2 is judged along here; tools/agree_gpu.py takes all, and accept.mjs in a browser.
 CASES = "raw-list"
 # SwiftShader compiles slowly. Each kernel, each format; not every size of everything, nor what needs no device.
-BROWSER_TESTS = ("weights", "player", "bursts", "matmul", "matvec", "attend", "sample:without", "sample:bursts", "sample:history",
-                 "sample:recorded", "selftest:wrong_in_a_mode")
+BROWSER_TESTS = ("matmul", "selftest:wrong_in_a_mode", "attend", "bursts", "matvec", "sample:without", "sample:bursts", "weights",
+                 "player", "sample:history", "sample:recorded")
+AT_ONCE = 2
 printing = threading.Lock()
 total = [0, 0, 0]
 
@@ -49,22 +50,31 @@ def native_steps():
 
 
 def browser_steps():
+    yield "the package on a GPU", [NODE, "--no-warnings", "js/test/run.mjs", "gpu.test.mjs"]
     for test in BROWSER_TESTS:
         yield "Chromium: " + test, [NODE, "--no-warnings", "tests/gpu_web.mjs", "chromium", "test_gpu_" + test]
-    yield "the package on a GPU", [NODE, "--no-warnings", "js/test/run.mjs", "gpu.test.mjs"]
 
 
-LANES = {"native": (native, native_steps), "browser": (browser, browser_steps)}
+LANES = {"browser": (browser, browser_steps), "native": (native, native_steps)}
 
 
-def run_lane(name, env):
-    why_not, steps = LANES[name]
-    if why_not():
-        with printing:
+def steps_of(names):
+    for name in names:
+        why_not, steps = LANES[name]
+        if why_not():
             total[2] += 1
             print(f"skipped: {name}: {why_not()}", flush=True)
-        return
-    for step, argv in steps():
+        else:
+            yield from steps()
+
+
+def run_steps(steps, env):
+    """Runs what is left of the steps: each thread takes the next one."""
+    while True:
+        with printing:
+            step, argv = next(steps, (None, None))
+        if not step:
+            return
         began = time.time()
         status, output = run_tests.run(step, argv, env)
         *counts, complaint = run_tests.judge(status, output)
@@ -83,11 +93,12 @@ def main(names):
     with tempfile.TemporaryDirectory() as runtime:
         env = run_tests.environment()
         env.setdefault("XDG_RUNTIME_DIR", runtime)  # Mesa wants one
-        lanes = [threading.Thread(target=run_lane, args=(name, env)) for name in names or LANES]
-        for lane in lanes:
-            lane.start()
-        for lane in lanes:
-            lane.join()
+        steps = steps_of(names or LANES)
+        threads = [threading.Thread(target=run_steps, args=(steps, env)) for _ in range(AT_ONCE)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     print(f"the GPU's tests took {time.time() - began:.0f} s")
     print("test-gpu: {} passed, {} failed, {} skipped".format(*total), flush=True)
     return 1 if total[1] or not sum(total) else 0
