@@ -122,8 +122,6 @@ export function answer(channel: Channel, session: number, options: GenerateOptio
       op: 'generate', session, prompt: prompt(),
       settings: settingsOf(options), stops: stopsOf(options.stop), bias: biasOf(options.logitBias),
     }
-    const result = channel.request<'generate'>(request, { signal: options.signal, onPart })
-    id = channel.lastId
-    return result
+    return channel.request<'generate'>(request, { signal: options.signal, onPart, onId: given => id = given })
   }, () => channel.cancel(id))
 }

@@ -22,32 +22,41 @@ function tokens(n: number, nVocab: number): Int32Array {
   })
 }
 
+function refuseCancelled(job: Job): void {
+  if (job.isCancelled())
+    throw new IngleError('ERR_CANCELLED', 'stopped on request')
+}
+
 /** Milliseconds of n tokens after the first, chosen on the GPU. */
-async function measureGeneration(engine: Engine, session: number, prompt: Int32Array, n: number): Promise<number> {
+async function measureGeneration(engine: Engine, session: number, prompt: Int32Array, n: number, job: Job): Promise<number> {
   engine.call('wasm_session_truncate', session, 0)
   const settings = [0, ...Array<number>(9).fill(NaN), n + 1, 1] // greedy, so many tokens, end tokens forbidden
   const generation = await engine.openGeneration(session, prompt, settings, [], [])
-  let start = 0
-  for (let i = 0; i <= n;) {
-    const step = engine.next(generation)
-    if (!step)
-      await engine.again()
-    else if (i++ === 0)
-      start = performance.now()
+  try {
+    let start = 0
+    for (let i = 0; i <= n;) {
+      const step = engine.next(generation)
+      if (!step) {
+        await engine.again() // messages are taken meanwhile
+        refuseCancelled(job)
+      } else if (i++ === 0) {
+        start = performance.now()
+      }
+    }
+    return performance.now() - start
+  } finally {
+    engine.call('wasm_generation_close', generation)
   }
-  const ms = performance.now() - start
-  engine.call('wasm_generation_close', generation)
-  return ms
 }
 
 /** Microseconds of the GPU for a token among n, by its own clock: what one more token than one takes. */
-async function measureGpu(engine: Engine, session: number, prompt: Int32Array, n: number): Promise<number | null> {
+async function measureGpu(engine: Engine, session: number, prompt: Int32Array, n: number, job: Job): Promise<number | null> {
   const device = engine.core.gpu?.device
   if (!device?.features.has('timestamp-query') || n < 2)
     return null
   const [some, one] = [
-    await gpuTime(device, () => measureGeneration(engine, session, prompt, n)),
-    await gpuTime(device, () => measureGeneration(engine, session, prompt, 1)),
+    await gpuTime(device, () => measureGeneration(engine, session, prompt, n, job)),
+    await gpuTime(device, () => measureGeneration(engine, session, prompt, 1, job)),
   ]
   return (some - one) / (n - 1) / 1000
 }
@@ -66,8 +75,7 @@ async function measure(engine: Engine, session: number, ids: Int32Array, oneByOn
     await append(oneByOne ? ids.subarray(i, i + 1) : ids)
     if (i % 16 === 0)
       await job.breathe()
-    if (job.isCancelled())
-      throw new IngleError('ERR_CANCELLED', 'stopped on request')
+    refuseCancelled(job)
   }
   return ms
 }
@@ -102,12 +110,12 @@ export async function bench(
         const rates: number[] = []
         for (let i = 0; i <= request.repetitions; i++) {
           const ms = one && backend.startsWith('gpu')
-            ? await measureGeneration(engine, session, ids.subarray(0, request.depth || 1), n)
+            ? await measureGeneration(engine, session, ids.subarray(0, request.depth || 1), n, job)
             : await measure(engine, session, ids.subarray(0, n), one, job)
           if (i > 0) // the first warms caches and lets the engine compile for speed
             rates.push(n / ms * 1000)
         }
-        const gpuUs = one ? await measureGpu(engine, session, ids.subarray(0, request.depth || 1), n) : null
+        const gpuUs = one ? await measureGpu(engine, session, ids.subarray(0, request.depth || 1), n, job) : null
         rows.push({
           ...row(`${one ? 'tg' : 'pp'}${n}`, held + 1, rates, one ? weights : null, backend), ...gpuUs === null ? {} : { gpu_us: gpuUs },
         })

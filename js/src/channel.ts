@@ -7,6 +7,8 @@ import type { Part, Progress } from './types.ts'
 
 export interface RequestOptions {
   signal?: AbortSignal
+  /** Hears the number by which the request is cancelled; one that is refused at once has none. */
+  onId?: (id: number) => void
   onPart?: (part: Part) => void
   onProgress?: (progress: Progress, whyCpu: string | undefined) => void
   /** Gives the next bytes of a source that the page holds; null at the end. */
@@ -44,6 +46,7 @@ export class Channel {
     if (signal?.aborted)
       return Promise.reject(signal.reason)
     const id = ++this.#lastId
+    options.onId?.(id)
     return new Promise<Replies[O]>((resolve, reject) => {
       const abort = () => this.cancel(id, signal?.reason)
       signal?.addEventListener('abort', abort, { once: true })
@@ -58,11 +61,6 @@ export class Channel {
         reject(new IngleError('ERR_USAGE', `an argument cannot be sent to the worker: ${String(cause)}`, { cause }))
       }
     })
-  }
-
-  /** The id of the request made last. */
-  get lastId(): number {
-    return this.#lastId
   }
 
   /** Stops a request. With a reason it rejects with it now; without, it ends with what it has. */

@@ -1,10 +1,11 @@
 // Says before any download whether a model will run here, from the first bytes of its file.
 import { IngleError } from './errors.ts'
+import { readHead } from './head.ts'
 import { glance, type Glance } from './header.ts'
 import type { Host } from './host.ts'
 import { MEMORY_MARGIN, MEMORY_MOST, formatBytes } from './limits.ts'
 import type { WireSource } from './protocol.ts'
-import { openSource, readHead } from './source.ts'
+import { openSource } from './source.ts'
 import type { Check, CheckOptions, KvType, Source } from './types.ts'
 
 const HEAD_FIRST = 64 << 10

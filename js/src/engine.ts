@@ -76,7 +76,8 @@ export class Engine {
     if (status === WAIT)
       return this.core.gpu?.settled()
     const failure = this.#failure()
-    if (status !== LOST || !await this.revive())
+    // After too many losses (src/session/revive.c) no device is asked for: the weights would be read for nothing.
+    if (status !== LOST || / times within a minute/.test(failure.message) || !await this.revive())
       throw failure
   }
 

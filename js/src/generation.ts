@@ -32,6 +32,15 @@ function timeline(engine: Engine, session: number): Int32Array {
   return engine.call('wasm_session_length', session) > 0 ? engine.ids('wasm_session_ids', session) : new Int32Array()
 }
 
+/** Computes the last token again, or one that is dropped: a session that was idle finds out that its GPU went away. */
+export async function wake(engine: Engine, session: number): Promise<void> {
+  const ids = timeline(engine, session)
+  const { length } = ids
+  engine.call('wasm_session_truncate', session, Math.max(length - 1, 0))
+  await engine.lendIds(length ? ids.subarray(-1) : new Int32Array(1), (at, n) => engine.runAnswered('wasm_session_append', session, at, n))
+  engine.call('wasm_session_truncate', session, length)
+}
+
 /** Brings the prompt onto the timeline; false when it was cancelled. */
 async function prefill(engine: Engine, session: number, ids: Int32Array, job: Job): Promise<boolean> {
   let most = SLICE_FIRST

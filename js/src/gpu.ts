@@ -86,7 +86,7 @@ export class Gpu {
   #taken = false
   /** How the device was asked for. */
   #asked: { gpu: GPU | undefined, options: GpuOptions } | undefined
-  /** The core gave up a device that went away, and no other has been asked for. */
+  /** The core gave up a device that went away, and has no other that is filled. */
   #lost = false
   /** Why the core gets no player. */
   #why = 'no GPU was asked for'
@@ -123,7 +123,6 @@ export class Gpu {
    * once. */
   async open(gpu: GPU | undefined, options: GpuOptions = {}): Promise<void> {
     this.close()
-    this.#lost = false
     this.#asked = { gpu, options }
     try {
       this.#opened = await openDevice(gpu, options)
@@ -137,11 +136,14 @@ export class Gpu {
     }
   }
 
-  /** Asks for another device where the core's has gone away. False: it has not, or there is none. */
-  async restore(): Promise<boolean> {
-    if (!this.#lost)
+  /** Asks for another device where the core's has gone away, and has it filled. False: it has not, or there is none. As
+   * long as that fails, the core is without, and may ask again. */
+  async restore(fill: () => Promise<void>): Promise<boolean> {
+    if (!this.#lost || !await this.open(this.#asked!.gpu, this.#asked!.options).then(() => true, () => false))
       return false
-    return this.open(this.#asked!.gpu, this.#asked!.options).then(() => true, () => false)
+    await fill()
+    this.#lost = false
+    return true
   }
 
   /** Resolves when the core, told to wait, should ask again. */

@@ -77,7 +77,8 @@ export class ObjectMaker {
       return act()
     } finally {
       const told = this.#device.popErrorScope().then(error => error && fail(code, what + error.message), () => {})
-      this.#judged = Promise.all([this.#judged, told])
+      const before = this.#judged // not Promise.all: its arrays would hold one another
+      this.#judged = told.then(() => before)
     }
   }
 
@@ -106,7 +107,8 @@ export class ObjectMaker {
         fail('ERR_DEVICE', `${label}: ${String(error)}`)
       }
     }
-    this.#compiled = Promise.all([this.#compiled, compile()])
+    const before = this.#compiled
+    this.#compiled = compile().then(() => before)
     return kernel
   }
 

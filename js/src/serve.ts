@@ -3,7 +3,7 @@ import { openBytes } from './bytes.ts'
 import type { Pool } from './cpu.ts'
 import { Engine, type SessionOptions } from './engine.ts'
 import { IngleError, late, toWire } from './errors.ts'
-import { generate } from './generation.ts'
+import { generate, wake } from './generation.ts'
 import type { ByteStream, WorkerHost } from './host.ts'
 import { isTooLarge, refusedByBoth, refuseTooLarge } from './limits.ts'
 import { loadModel } from './loader.ts'
@@ -31,6 +31,10 @@ const GPU_FAULTS = ['ERR_DEVICE', 'ERR_DEVICE_LOST', 'ERR_MEMORY', 'ERR_UNSUPPOR
 
 function textOf(error: unknown): string {
   return error instanceof IngleError ? error.message : String(error)
+}
+
+function isLoss(error: unknown): boolean {
+  return error instanceof IngleError && error.code === 'ERR_DEVICE_LOST'
 }
 
 /** Knows whether anything was read: what was not can be read by someone else. */
@@ -126,8 +130,17 @@ class Server {
 
   async #openSession({ engine, model, pool, options, sessions }: Loaded): Promise<number> {
     const workers = await pool?.hold(options.threads - 1) ?? 0
+    const open = () => engine.openSession(model, { ...options, threads: workers + 1 })
     try {
-      const handle = engine.openSession(model, { ...options, threads: workers + 1 })
+      let handle
+      try {
+        handle = open()
+      } catch (error) {
+        if (!isLoss(error))
+          throw error
+        await wake(engine, sessions.get(0)!.handle) // the core takes another GPU for a session that it has
+        handle = open()
+      }
       sessions.set(++this.#lastSession, { handle, workers })
       return this.#lastSession
     } catch (error) {
@@ -183,8 +196,11 @@ class Server {
           return await this.#loadFrom(opening, await starting, id, request, '')
         } catch (error) {
           whyCpu = await this.#whyCpu(error, request, opening)
-          if ((await opening).reads > 0)
+          const bytes = await opening
+          if (bytes.reads > 0) {
+            bytes.cancel()
             opening = open()
+          }
         }
       }
       const { chooseBuild, Pool } = await late(import('./cpu.ts'))
@@ -255,12 +271,24 @@ class Server {
 
   /** Another device in place of one that went away, and the weights, read again where that is possible. */
   async #revive(engine: Engine, model: number, id: number, { source }: LoadRequest, options: SessionOptions): Promise<boolean> {
-    if (source.kind === 'pull' || !await engine.core.gpu?.restore())
+    const { gpu } = engine.core
+    if (source.kind === 'pull' || !gpu)
       return false
-    const bytes = await openBytes(source, this.#host, () => this.#pull(id))
-    const again = await loadModel(engine, bytes, () => {}, options, model)
-    engine.call('wasm_model_close', again.model)
-    return true
+    const fill = async () => {
+      const bytes = await openBytes(source, this.#host, () => this.#pull(id))
+      try {
+        const again = await loadModel(engine, bytes, () => {}, options, model)
+        engine.call('wasm_model_close', again.model)
+      } catch (error) {
+        bytes.cancel()
+        throw error
+      }
+    }
+    return gpu.restore(fill).catch((error: unknown) => {
+      if (isLoss(error)) // the second loss; the core knows of one
+        return gpu.restore(fill)
+      throw error
+    })
   }
 
   #device({ engine, model, options, whyCpu }: Loaded, session: number): Device {

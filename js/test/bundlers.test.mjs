@@ -1,9 +1,10 @@
-// The package in users' builds that configure nothing: Vite, its development server, webpack.
+// The package in users' builds that configure nothing: Vite, its development server, webpack, esbuild.
 import assert from 'node:assert/strict'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { build as esbuild } from 'esbuild'
 import * as vite from 'vite'
 import webpack from 'webpack'
 import { openBrowser, whyNoBrowser } from '../../tests/chromium.mjs'
@@ -94,6 +95,16 @@ test('a webpack build, nothing configured', { skip }, async () => {
     mode: 'production', context: folder, entry: './main.js', output: { path: out, filename: 'main.js' },
   }, (error, result) => error ? reject(error) : resolve(result)))
   assert.equal(stats.hasErrors(), false, stats.toString())
+  cpSync(join(folder, 'index.html'), join(out, 'index.html'))
+  const { text, faults } = await answerOf(await serveOnce(out))
+  assert.deepEqual(faults, [])
+  assert.equal(text, wanted)
+})
+
+test('an esbuild bundle, with dist copied beside it', { skip }, async () => {
+  const out = join(folder, 'bundled')
+  cpSync(join(TOP, 'js/dist'), out, { recursive: true })
+  await esbuild({ absWorkingDir: folder, entryPoints: ['main.js'], outdir: out, bundle: true, format: 'esm' })
   cpSync(join(folder, 'index.html'), join(out, 'index.html'))
   const { text, faults } = await answerOf(await serveOnce(out))
   assert.deepEqual(faults, [])

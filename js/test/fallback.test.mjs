@@ -94,8 +94,10 @@ test('a model that is too large for the CPU, and no GPU: both are told', async (
 })
 
 test('a GPU without enough memory: the CPU takes over, or both are told', { skip }, async () => {
-  const { device } = await new Short({ info }).load('auto')
+  const short = new Short({ info })
+  const { device } = await short.load('auto')
   assert.equal(device.backend, 'cpu')
+  assert.deepEqual([short.reads, short.cancelled], [2, 1]) // a download would go on
   assert.match(device.why, /^k cache, \d+ bytes: no room/)
   const large = new Short({ info, bytes: TOO_LARGE })
   await assert.rejects(large.load('auto'), error => {

@@ -9,6 +9,7 @@ import { check, load } from '../dist/node.js'
 import { openBrowser, whyNoBrowser } from '../../tests/chromium.mjs'
 import { openDawn } from '../../tests/dawn.mjs'
 import { serve } from '../../tools/serve.mjs'
+import { Server, skip } from './gpu_server.mjs'
 import { native, STORIES, TOP } from './support.mjs'
 
 const PROMPT = 'Once upon a time'
@@ -99,6 +100,16 @@ test('a GPU tells what a token takes of its time', async t => {
   const [prompt, tokens] = rows
   assert.equal(prompt.gpu_us, undefined)
   assert.ok(Number.isFinite(tokens.gpu_us)) // of a GPU that is a busy CPU no more can be said
+})
+
+test('a benchmark on a GPU stops when it is cancelled, and answers are right after it', { skip }, async () => {
+  const server = new Server()
+  await server.load('gpu')
+  const want = await server.answer()
+  const bench = server.ask({ op: 'bench', prompt: [], generate: [24], depth: 4, threads: [1], repetitions: 40 })
+  setTimeout(() => server.cancel(), 20)
+  await assert.rejects(bench, { code: 'ERR_CANCELLED' })
+  assert.equal((await server.answer()).text, want.text)
 })
 
 test('what WebAssembly cannot hold, a GPU may', async t => {

@@ -24,6 +24,10 @@ after(() => servers.forEach(server => server.device?.destroy()))
 export class Server {
   asked = 0
   reads = 0
+  /** Reads that were let go of before their end. */
+  cancelled = 0
+  /** Called whenever bytes are wanted. */
+  reading = () => {}
   /** No further device can be had. */
   gone = false
   warnings = []
@@ -56,7 +60,7 @@ export class Server {
   #read() {
     this.reads++
     const chunks = [this.#file]
-    return { total: this.#bytes, remote: false, next: async () => chunks.shift() ?? null, cancel() {} }
+    return { total: this.#bytes, remote: false, next: async () => (this.reading(), chunks.shift() ?? null), cancel: () => this.cancelled++ }
   }
 
   /** Dawn's GPU; its device is at hand. */
@@ -112,15 +116,20 @@ export class Server {
     })
   }
 
+  /** Stops what was asked for last. */
+  cancel() {
+    this.#take({ id: this.#last, cancel: true })
+  }
+
   load(backend, source = { kind: 'path', path: 'model.gguf' }) {
     return this.ask({ op: 'load', source, contextSize: CONTEXT, kvType: 'f16', threads: 1, backend })
   }
 
   /** An answer; `at` is called once so many tokens have come. */
-  answer({ settings = [0], tokens = 20, at = Infinity, act = () => {} } = {}) {
+  answer({ session = 0, settings = [0], tokens = 20, at = Infinity, act = () => {} } = {}) {
     let n = 0
     const all = [...settings, ...Array(10 - settings.length).fill(NaN), tokens, 1, 0, 1]
-    return this.ask({ op: 'generate', session: 0, prompt: { text: PROMPT }, settings: all, stops: [], bias: [] }, part => {
+    return this.ask({ op: 'generate', session, prompt: { text: PROMPT }, settings: all, stops: [], bias: [] }, part => {
       const before = n
       n += part.tokens.length
       if (before < at && n >= at)

@@ -2,6 +2,8 @@
 // is tested in C (tests/test_gpu_player.c, make test-gpu-web).
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { openDawn } from '../../tests/dawn.mjs'
 import { source } from './support.mjs'
 
@@ -14,6 +16,7 @@ const OUT = 4096, WORDS = 1024, TEXTS = 16384, DATA = 65536
 
 const { Gpu } = await source('gpu.ts')
 const { gpuTime } = await source('gpu_clock.ts')
+const { ObjectMaker } = await source('gpu_objects.ts')
 let dawn, skip = false
 try {
   dawn = await openDawn()
@@ -358,6 +361,38 @@ test('what the core keeps for an adapter is there again, if the store has it', {
   const third = await Core.open({ store: broken })
   assert.equal(third.gpu.imports.recall(OUT, 64), 0)
   third.gpu.imports.remember(DATA, 12)
+})
+
+test('what was judged and compiled leaves nothing behind', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc')
+  const device = {
+    pushErrorScope() {}, popErrorScope: async () => null, createBindGroupLayout: () => null, createShaderModule: () => null,
+    createPipelineLayout: () => null, createComputePipelineAsync: async () => null,
+  }
+  const maker = new ObjectMaker(device, { buffer: 1, binding: 1 }, assert.fail, assert.fail)
+  const each = { judge: () => maker.judge('validation', 'ERR_DEVICE', '', () => {}), kernel: () => maker.kernel('', 1, 1, 'x') }
+  const inUse = async () => {
+    await maker.ready()
+    for (let i = 0; i < 3; i++) { // what the test runner keeps for each promise goes later
+      await new Promise(setImmediate)
+      collect()
+    }
+    return process.memoryUsage().heapUsed
+  }
+  for (const [name, act] of Object.entries(each)) {
+    let least = Infinity // other things may grow while one round runs, not in each
+    for (let round = 0; round < 4; round++) {
+      const before = await inUse()
+      for (let i = 0; i < 20000; i++) {
+        act()
+        if (i % 1000 === 0)
+          await maker.ready()
+      }
+      least = Math.min(least, (await inUse() - before) / 20000)
+    }
+    assert.ok(least < 16, `${name}: ${least} bytes`) // a promise's array alone has more
+  }
 })
 
 test('the time of passes is the sum of theirs, and the device is as before', async () => {
