@@ -547,6 +547,42 @@ static void streamed_without_memory(void)
     free(bytes);
 }
 
+/* Another session of the model finds no memory: its error, and the loss of the device to the one that computes there,
+ * which goes on when the weights have been read again. */
+static void streamed_beside_another_without_memory(void)
+{
+    size_t n;
+    char *bytes = tiny_model_file(&shape, &n);
+    bool happened = true;
+    for (long at = 1; happened; at++) {
+        faulty f = {.open = open_null, .pretend = true};
+        ingle_error e = {0};
+        answer a;
+        ingle_model *m = stream_model(&f, NULL, bytes, n, &e);
+        CHECK_MSG(m, "%s", e.text);
+        ingle_session *s = open_session(m, &f, INGLE_BACKEND_AUTO, &e);
+        CHECK_MSG(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "%s", e.text);
+        f.no_memory_at = f.buffers + at;
+        ingle_session *t = open_session(m, &f, INGLE_BACKEND_AUTO, &e);
+        happened = f.failed[0] != 0;
+        CHECK_MSG(happened ? !t && e.status == INGLE_ERR_MEMORY && strstr(e.text, f.failed) : t != NULL, "buffer %ld: %s", at,
+                  e.text);
+        if (happened) {
+            CHECK_MSG(ingle_session_append(s, prompt, 1, &e) == INGLE_ERR_DEVICE_LOST, "buffer %ld: %s", at, e.text);
+            CHECK(f.closed == f.opened);
+            ingle_model_close(stream_model(&f, m, bytes, n, &e));
+            CHECK_MSG(answer_of(s, N_PROMPT, NULL, N_PREDICT, &a, &e) == INGLE_OK, "buffer %ld: %s", at, e.text);
+            check_pretended(&a, N_PREDICT);
+        }
+        CHECK_MSG(happened || at > 5, "%ld buffers", at);
+        ingle_session_close(t);
+        ingle_session_close(s);
+        ingle_model_close(m);
+        CHECK(f.closed == f.opened);
+    }
+    free(bytes);
+}
+
 /* The same by the allocator: whatever fails, nothing is left. */
 typedef struct {
     long lose_at;
@@ -825,5 +861,6 @@ static void begins(void) // first of all
 
 TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_sessions) T(streamed) T(streamed_meanwhile)
       T(nothing_to_revive) T(lost_while_scoring) T(given_up) T(refused_beside_another)
-      T(no_memory_at_each_buffer) T(streamed_without_memory) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken)
+      T(no_memory_at_each_buffer) T(streamed_without_memory)
+      T(streamed_beside_another_without_memory) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken)
       T(broken_with_a_cpu) T(real_loss) T(real_limits))

@@ -86,7 +86,7 @@ export class Gpu {
   #taken = false
   /** How the device was asked for. */
   #asked: { gpu: GPU | undefined, options: GpuOptions } | undefined
-  /** The core gave up a device that went away, and has no other that is filled. */
+  /** The core gave up a device, and has no other that is filled. */
   #lost = false
   /** Why the core gets no player. */
   #why = 'no GPU was asked for'
@@ -136,8 +136,8 @@ export class Gpu {
     }
   }
 
-  /** Asks for another device where the core's has gone away, and has it filled. False: it has not, or there is none. As
-   * long as that fails, the core is without, and may ask again. */
+  /** Asks for another device where the core gave one up, and has it filled. False: it has not, or there is none. As long
+   * as that fails, the core is without, and may ask again. */
   async restore(fill: () => Promise<void>): Promise<boolean> {
     if (!this.#lost || !await this.open(this.#asked!.gpu, this.#asked!.options).then(() => true, () => false))
       return false
@@ -159,7 +159,7 @@ export class Gpu {
   }
 
   close(): void {
-    this.#lost ||= this.#taken && this.#player !== undefined && this.#player.lost
+    this.#lost ||= this.#taken
     this.#why = this.#lost ? 'the GPU went away' : 'the GPU was closed'
     this.#player?.close()
     this.#player = undefined

@@ -91,6 +91,30 @@ for (const answered of [false, true]) {
   })
 }
 
+test('a session that finds no memory does not end another one', { skip }, async () => {
+  const server = new Server()
+  await server.load('gpu')
+  const want = await server.answer()
+  const { popErrorScope, createBuffer } = server.device
+  let short = false
+  server.device.createBuffer = description => {
+    short = description.label === 'k cache'
+    return createBuffer.call(server.device, description)
+  }
+  server.device.popErrorScope = async () => {
+    const message = short ? 'no room' : ''
+    short = false
+    const error = await popErrorScope.call(server.device)
+    return message ? { message } : error
+  }
+  const session = await server.ask({ op: 'openSession' })
+  await assert.rejects(server.answer({ session }), { code: 'ERR_MEMORY', message: /^k cache, \d+ bytes: no room$/ })
+  assert.equal((await server.answer()).text, want.text)
+  assert.deepEqual([server.reads, server.asked], [2, 2])
+  await server.ask({ op: 'closeSession', session })
+  assert.equal((await server.answer()).text, want.text)
+})
+
 test('after the third loss within a minute nothing is read again', { skip }, async () => {
   const server = new Server()
   await server.load('gpu')

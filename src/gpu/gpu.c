@@ -444,6 +444,11 @@ static ingle_status demote(gpu *g, ingle_error *err)
     return prepare_again(g, err);
 }
 
+bool gpu_was_ready(const gpu *g)
+{
+    return g->is_ready;
+}
+
 ingle_status gpu_wait_ready(gpu *g, ingle_error *err)
 {
     ingle_error own = {0};

@@ -50,10 +50,12 @@ ingle_status gpu_shared_feed(gpu_shared *d, str tensor, const void *bytes, size_
 ingle_status gpu_shared_end(gpu_shared *d, ingle_error *err);
 
 /* The kernels are still being compiled when it returns: gpu_ready says when they are usable, and right: modes
- * whose kernels do not compile, or fail the self-test (selftest.h), are given up - subgroups, then int8 - and
- * the kernels compiled anew. ERR_DEVICE: kernels without either are wrong, too. ERR_UNSUPPORTED: an op, format or size without a kernel, named. */
+ * whose kernels do not compile, or fail the self-test (selftest.h), are given up - f16, subgroups, int8 - and the
+ * kernels compiled anew. ERR_DEVICE: kernels without any are wrong, too. ERR_UNSUPPORTED: an op, format or size without a
+ * kernel, named. */
 ingle_status gpu_open(gpu **out, gpu_shared *d, const gpu_options *opt, const ingle_allocator *a, ingle_error *err);
 ingle_status gpu_ready(gpu *g, ingle_error *err);
+bool gpu_was_ready(const gpu *g); // it has all that it asked for
 void gpu_close(gpu *g);
 
 /* What a token reads, and multiplies in a prompt, the head left out. */

@@ -21,7 +21,9 @@ bool session_take_less(uint32_t *n_batch)
 
 bool session_lost(ingle_session *s, ingle_status status, const ingle_error *err)
 {
-    const bool gone = status == INGLE_ERR_DEVICE_LOST, short_of = status == INGLE_ERR_MEMORY;
+    const bool short_of = status == INGLE_ERR_MEMORY;
+    // what another session asked for took the device's last memory, and the device with it: a loss, too
+    const bool gone = status == INGLE_ERR_DEVICE_LOST || (short_of && s->gpu && gpu_was_ready(s->gpu));
     if (!s->gpu || !(gone || short_of || status == INGLE_ERR_DEVICE) || (!gone && s->model->on_gpu))
         return false;
     if (gone)
