@@ -579,12 +579,12 @@ static void options_have_defaults_and_limits(void)
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         ingle_error err;
         ingle_memory memory;
+        ingle_session_options opt = refused[i].opt;
+        opt.backend = INGLE_BACKEND_CPU;
         s = (ingle_session *)(void *)&err;
-        CHECK_MSG(ingle_session_open(&s, calls_model, &refused[i].opt, &err) == refused[i].status,
-                  "%zu", i);
+        CHECK_MSG(ingle_session_open(&s, calls_model, &opt, &err) == refused[i].status, "%zu", i);
         CHECK_MSG(s == NULL && strstr(err.text, refused[i].says), "%s", err.text);
-        CHECK(ingle_session_memory(calls_model, &refused[i].opt, &memory, &err) ==
-              refused[i].status);
+        CHECK(ingle_session_memory(calls_model, &opt, &memory, &err) == refused[i].status);
         CHECK(memory.kv == 0 && memory.cpu == NULL);
     }
 }
@@ -691,8 +691,8 @@ static void *run_alone(void *arg)
 {
     ingle_session *s = NULL;
     (void)arg;
-    if (ingle_session_open(&s, calls_model, &(ingle_session_options){.n_threads = 2, .cpu = exact_path()}, NULL) !=
-        INGLE_OK)
+    if (ingle_session_open(&s, calls_model, &(ingle_session_options){.n_threads = 2, .backend = INGLE_BACKEND_CPU, .cpu = exact_path()},
+                           NULL) != INGLE_OK)
         return NULL;
     size_t good = 0;
     for (size_t round = 0; round < 3; round++) {
