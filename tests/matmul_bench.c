@@ -308,8 +308,9 @@ static void tables(bench *b, size_t model, uint32_t format)
 {
     for (int i = 0; i < MATRICES; i++)
         open_copies(b, i, &models[model].matrices[i], format);
-    const bool integers = b->copies[0][0].parts[0].planes.integers;
-    for (int by = !integers ? BY_FLOATS : b->player.limits.matrices ? BY_MATRICES : BY_INT8; by >= BY_FLOATS; by--)
+    const gpu_matrix *w = &b->copies[0][0];
+    const bool matrices = b->player.limits.matrices && matmul_suits_matrices(w), integers = w->parts[0].planes.integers;
+    for (int by = matrices ? BY_MATRICES : integers ? BY_INT8 : BY_FLOATS; by >= BY_FLOATS; by--)
         for (uint32_t n_tokens = TOKENS; n_tokens >= 128 && !out_of_time(b); n_tokens /= 2)
             table(b, model, format, (way)by, n_tokens);
     close_copies(b);

@@ -356,7 +356,7 @@ static void try_one(device *d, const product *p, uint64_t *seed)
 static void try(device *d, const product *p, uint64_t *seed)
 {
     try_one(d, p, seed);
-    if (p->int8 || !d->player.limits.matrices || !has_integers(p->format))
+    if (p->int8 || !d->player.limits.matrices || !has_integers(p->format) || p->format == QUANT_MXFP4)
         return;
     product by_matrices = *p;
     by_matrices.matrix = true;

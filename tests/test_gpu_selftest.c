@@ -112,7 +112,8 @@ static ingle_status open_with(const tiny_shape *shape, plant *p, ability can, gp
     ingle_model *m = tiny_model_open(shape, &bytes);
     gpu *g = NULL;
     *modes = gpu_best_modes(&player.limits);
-    const gpu_options opt = {.n_ctx = shape->n_ctx, .n_batch = 8, .k_format = QUANT_F16, .v_format = QUANT_F16};
+    const gpu_options opt = {.n_ctx = shape->n_ctx, .n_batch = 8, .k_format = QUANT_F16, .v_format = QUANT_F16,
+                             .measure = GPU_MEASURE_NEVER}; // which could choose other modes
     const ingle_allocator plain = {0};
     gpu_shared *d;
     ingle_status status = gpu_shared_open(&d, &m->graph, &player, false, &plain, e);

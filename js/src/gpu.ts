@@ -52,7 +52,8 @@ async function openDevice(gpu: GPU | undefined, options: GpuOptions): Promise<Op
   const { info } = adapter
   if (info.isFallbackAdapter && !options.software)
     throw new IngleError('ERR_DEVICE', `the adapter ${nameOf(info)} computes on the CPU`)
-  const unwanted = [options.noF16 && 'shader-f16', options.noSubgroups && 'subgroups']
+  const unwanted = [options.noF16 && 'shader-f16', options.noSubgroups && 'subgroups',
+    (options.noF16 || options.noSubgroups) && MATRICES] // which comes with both
   const requiredFeatures = (['shader-f16', 'subgroups', 'timestamp-query', MATRICES] as const)
     .filter(name => adapter.features.has(name) && !unwanted.includes(name))
   const requiredLimits: Record<string, number> = Object.fromEntries(LIMITS.map(name => [name, adapter.limits[name]]))

@@ -18,10 +18,16 @@ bool matmul_takes_int8(const recorder *r, const gpu_matrix *w)
     return r->modes.dot_int8 && w->parts[0].planes.integers;
 }
 
+bool matmul_suits_matrices(const gpu_matrix *w)
+{
+    const gpu_planes *p = &w->parts[0].planes;
+    return p->integers && p->format != QUANT_MXFP4; // whose scales go up to 2^127
+}
+
 bool matmul_takes_matrices(const recorder *r, const gpu_matrix *w, uint32_t n_tokens)
 {
     const gpu_limits *l = &r->player->limits;
-    return r->modes.f16 && w->parts[0].planes.integers && n_tokens >= MATRIX_LEAST_TOKENS &&
+    return r->modes.f16 && matmul_suits_matrices(w) && n_tokens >= MATRIX_LEAST_TOKENS &&
            tiles(w->rows, TILE_ROWS) * tiles(n_tokens, MATRIX_TOKENS) >= MATRIX_LEAST_GROUPS && l->max_workgroup_memory >= MATRIX_BYTES && l->max_workgroup_threads >= 256;
 }
 

@@ -32,7 +32,8 @@ typedef struct {
 /* Whether products with w take rounded activations on this device. */
 bool matmul_takes_int8(const recorder *r, const gpu_matrix *w);
 
-/* Whether products of so many tokens are usually by matrices. */
+/* Whether f16 holds the weights, so that matrices may take them; and whether they usually do, for so many tokens. */
+bool matmul_suits_matrices(const gpu_matrix *w);
 bool matmul_takes_matrices(const recorder *r, const gpu_matrix *w, uint32_t n_tokens);
 
 /* For the first state[1] tokens, n_tokens at most. */

@@ -298,7 +298,7 @@ static void test_products(gpu_selftest *t, uint32_t format, const format_uses *u
         op_norm(t->r, &round, TOKENS);
     }
     op_matmul(t->r, &several, TOKENS);
-    if (t->r->modes.f16 && m->parts[0].planes.integers)
+    if (t->r->modes.f16 && matmul_suits_matrices(m))
         test_matrices(t, several, many);
     single.gain = (gpu_slice){0};
     m->shape = uses->plain;
