@@ -777,16 +777,21 @@ static bool has_device(void)
     return true;
 }
 
-static ingle_status real_answer(faulty *f, const ingle_sampling *sampling, size_t lose_after, answer *a, ingle_error *e)
+static ingle_status real_answer_of(const char *name, faulty *f, const ingle_sampling *sampling, size_t lose_after, answer *a, ingle_error *e)
 {
     ingle_model *m = NULL;
-    if (ingle_model_open(&m, test_find_model("stories260K.gguf"), NULL, e) != INGLE_OK)
+    if (ingle_model_open(&m, test_find_model(name), NULL, e) != INGLE_OK)
         return e->status;
     ingle_session *s = open_batches(m, f, INGLE_BACKEND_GPU, 2, e); // few kernels: software compiles them slowly
     const ingle_status status = s ? answer_losing(s, N_PROMPT, sampling, N_PREDICT, f, lose_after, a, e) : e->status;
     ingle_session_close(s);
     ingle_model_close(m);
     return status;
+}
+
+static ingle_status real_answer(faulty *f, const ingle_sampling *sampling, size_t lose_after, answer *a, ingle_error *e)
+{
+    return real_answer_of("stories260K.gguf", f, sampling, lose_after, a, e);
 }
 
 static void check_same(const answer *a, const answer *want, const char *what)
@@ -853,6 +858,26 @@ static void real_limits(void)
     }
 }
 
+static void real_limits_of_a_real_model(void)
+{
+    static const char name[] = "SmolLM2-135M-Instruct.Q4_1.gguf";
+    if (!has_device() || !test_find_model(name)) {
+        SKIP("no device, or no SmolLM2");
+        return;
+    }
+    ingle_sampling greedy;
+    ingle_error e = {0};
+    answer answers[2];
+    ingle_sampling_init(&greedy);
+    greedy.temperature = 0;
+    for (int least = 0; least < 2; least++) {
+        faulty f = {.open = open_native};
+        native_options = (gpu_native_options){.max_buffer = least ? 256u << 20 : 0, .max_binding = least ? 128u << 20 : 0};
+        CHECK_MSG(real_answer_of(name, &f, &greedy, 0, &answers[least], &e) == INGLE_OK, "%s", e.text);
+    }
+    check_same(&answers[1], &answers[0], "WebGPU's least limits");
+}
+
 static void begins(void) // first of all
 {
     fill_prompt();
@@ -863,4 +888,4 @@ TESTS(T(begins) T(lost_anywhere) T(lost_again_and_again) T(no_other_gpu) T(two_s
       T(nothing_to_revive) T(lost_while_scoring) T(given_up) T(refused_beside_another)
       T(no_memory_at_each_buffer) T(streamed_without_memory)
       T(streamed_beside_another_without_memory) T(every_allocation) T(small_limits) T(limits_too_small) T(slow) T(broken)
-      T(broken_with_a_cpu) T(real_loss) T(real_limits))
+      T(broken_with_a_cpu) T(real_loss) T(real_limits) T(real_limits_of_a_real_model))
