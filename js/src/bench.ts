@@ -1,7 +1,7 @@
 // model.bench in the worker: the same tests, tokens and rows as `ingle bench --json`.
 import type { Engine, SessionOptions } from './engine.ts'
 import { IngleError } from './errors.ts'
-import { gpuTime } from './gpu_clock.ts'
+import { gpuWork } from './gpu_clock.ts'
 import type { Request } from './protocol.ts'
 import type { BenchRow } from './types.ts'
 import type { Pool } from './cpu.ts'
@@ -27,38 +27,45 @@ function refuseCancelled(job: Job): void {
     throw new IngleError('ERR_CANCELLED', 'stopped on request')
 }
 
-/** Milliseconds of n tokens after the first, chosen on the GPU. */
-async function measureGeneration(engine: Engine, session: number, prompt: Int32Array, n: number, job: Job): Promise<number> {
+/** Milliseconds of n tokens after the first, chosen on the GPU, and those within the engine. */
+async function measureGeneration(
+  engine: Engine, session: number, prompt: Int32Array, n: number, job: Job,
+): Promise<{ ms: number, inside: number }> {
   engine.call('wasm_session_truncate', session, 0)
   const settings = [0, ...Array<number>(9).fill(NaN), n + 1, 1] // greedy, so many tokens, end tokens forbidden
   const generation = await engine.openGeneration(session, prompt, settings, [], [])
   try {
-    let start = 0
+    let start = 0, inside = 0
     for (let i = 0; i <= n;) {
+      const before = performance.now()
       const step = engine.next(generation)
+      const now = performance.now()
+      if (i > 0)
+        inside += now - before
       if (!step) {
         await engine.again() // messages are taken meanwhile
         refuseCancelled(job)
       } else if (i++ === 0) {
-        start = performance.now()
+        start = now
       }
     }
-    return performance.now() - start
+    return { ms: performance.now() - start, inside }
   } finally {
     engine.call('wasm_generation_close', generation)
   }
 }
 
-/** Microseconds of the GPU for a token among n, by its own clock: what one more token than one takes. */
-async function measureGpu(engine: Engine, session: number, prompt: Int32Array, n: number, job: Job): Promise<number | null> {
+/** Microseconds of the GPU for a token among n, by its own clock, passes and dispatches: what more tokens than one take. */
+async function measureGpu(engine: Engine, session: number, prompt: Int32Array, n: number, job: Job): Promise<Partial<BenchRow>> {
   const device = engine.core.gpu?.device
   if (!device?.features.has('timestamp-query') || n < 2)
-    return null
+    return {}
   const [some, one] = [
-    await gpuTime(device, () => measureGeneration(engine, session, prompt, n, job)),
-    await gpuTime(device, () => measureGeneration(engine, session, prompt, 1, job)),
+    await gpuWork(device, () => measureGeneration(engine, session, prompt, n, job)),
+    await gpuWork(device, () => measureGeneration(engine, session, prompt, 1, job)),
   ]
-  return (some - one) / (n - 1) / 1000
+  const each = (what: 'ns' | 'passes' | 'dispatches') => (some[what] - one[what]) / (n - 1)
+  return { gpu_us: each('ns') / 1000, passes: each('passes'), dispatches: each('dispatches') }
 }
 
 /** Milliseconds of one run. */
@@ -80,13 +87,16 @@ async function measure(engine: Engine, session: number, ids: Int32Array, oneByOn
   return ms
 }
 
+function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const half = sorted.length >> 1
+  return sorted.length % 2 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2
+}
+
 function row(test: string, threads: number, rates: number[], weights: number | null, backend: string): BenchRow {
-  rates.sort((a, b) => a - b)
-  const half = rates.length >> 1
-  const median = rates.length % 2 ? rates[half]! : (rates[half - 1]! + rates[half]!) / 2
+  const rate = median(rates)
   return {
-    test, threads, per_s_median: median, per_s_best: rates.at(-1)!,
-    gbps: weights === null ? null : weights * median * 1e-9, backend,
+    test, threads, per_s_median: rate, per_s_best: Math.max(...rates), gbps: weights === null ? null : weights * rate * 1e-9, backend,
   }
 }
 
@@ -107,17 +117,21 @@ export async function bench(
       const backend = engine.text('wasm_session_backend', session)
       const tests = [...request.prompt.map(n => ({ n, one: false })), ...request.generate.map(n => ({ n, one: true }))]
       for (const { n, one } of tests) {
-        const rates: number[] = []
+        const rates: number[] = [], inside: number[] = []
+        const prompt = ids.subarray(0, request.depth || 1)
+        const chosenThere = one && backend.startsWith('gpu')
         for (let i = 0; i <= request.repetitions; i++) {
-          const ms = one && backend.startsWith('gpu')
-            ? await measureGeneration(engine, session, ids.subarray(0, request.depth || 1), n, job)
-            : await measure(engine, session, ids.subarray(0, n), one, job)
-          if (i > 0) // the first warms caches and lets the engine compile for speed
-            rates.push(n / ms * 1000)
+          const run = chosenThere
+            ? await measureGeneration(engine, session, prompt, n, job)
+            : { ms: await measure(engine, session, ids.subarray(0, n), one, job), inside: 0 }
+          if (i > 0) { // the first warms caches and lets the engine compile for speed
+            rates.push(n / run.ms * 1000)
+            inside.push(run.inside / n * 1000)
+          }
         }
-        const gpuUs = one ? await measureGpu(engine, session, ids.subarray(0, request.depth || 1), n, job) : null
         rows.push({
-          ...row(`${one ? 'tg' : 'pp'}${n}`, held + 1, rates, one ? weights : null, backend), ...gpuUs === null ? {} : { gpu_us: gpuUs },
+          ...row(`${one ? 'tg' : 'pp'}${n}`, held + 1, rates, one ? weights : null, backend),
+          ...chosenThere && { script_us: median(inside), ...await measureGpu(engine, session, prompt, n, job) },
         })
       }
     } finally {

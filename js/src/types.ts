@@ -193,8 +193,12 @@ export interface BenchRow {
   /** GB of weights read a second; null for prompts. */
   gbps: number | null
   backend: string
-  /** Microseconds of a GPU for a token that is generated, by its own clock, where it has one. */
+  /** Of a token that is generated on a GPU: microseconds of script and of the GPU, by its own clock, compute passes and
+   * dispatches; the last three where it has a clock. */
+  script_us?: number
   gpu_us?: number
+  passes?: number
+  dispatches?: number
 }
 
 export interface CheckOptions {

@@ -100,6 +100,10 @@ test('a GPU tells what a token takes of its time', async t => {
   const [prompt, tokens] = rows
   assert.equal(prompt.gpu_us, undefined)
   assert.ok(Number.isFinite(tokens.gpu_us)) // of a GPU that is a busy CPU no more can be said
+  assert.ok(tokens.script_us > 0 && tokens.script_us < 1e6 / tokens.per_s_median)
+  assert.equal(tokens.dispatches % 1, 0) // the same for every token: the embedding, five layers of it, the choice
+  assert.ok(tokens.dispatches >= 5 * m.info.nLayers + 4 && tokens.dispatches < 8 * m.info.nLayers + 4, `${tokens.dispatches}`)
+  assert.ok(tokens.passes <= 1)
 })
 
 test('a benchmark on a GPU stops when it is cancelled, and answers are right after it', { skip }, async () => {

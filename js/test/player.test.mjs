@@ -15,7 +15,7 @@ const DOUBLE = `@group(0) @binding(0) var<storage, read_write> x: array<u32>;
 const OUT = 4096, WORDS = 1024, TEXTS = 16384, DATA = 65536
 
 const { Gpu } = await source('gpu.ts')
-const { gpuTime } = await source('gpu_clock.ts')
+const { gpuWork } = await source('gpu_clock.ts')
 const { ObjectMaker } = await source('gpu_objects.ts')
 let dawn, skip = false
 try {
@@ -396,7 +396,7 @@ test('what was judged and compiled leaves nothing behind', async () => {
 })
 
 test('the time of passes is the sum of theirs, and the device is as before', async () => {
-  const passes = [], destroyed = []
+  const begun = [], sizes = [], destroyed = []
   const object = (name, more) => ({ ...more, destroy: () => destroyed.push(name) })
   const device = {
     createQuerySet: ({ count }) => object('queries', { count }),
@@ -404,22 +404,27 @@ test('the time of passes is the sum of theirs, and the device is as before', asy
       size, mapAsync: async () => {}, getMappedRange: () => BigUint64Array.from({ length: size / 8 }, (_, i) => BigInt(1000 + i * i)).buffer,
     }),
     createCommandEncoder: () => ({
-      beginComputePass: pass => passes.push(pass), resolveQuerySet() {}, copyBufferToBuffer() {}, finish: () => 'commands',
+      beginComputePass: pass => {
+        begun.push(pass)
+        return { dispatchWorkgroups: (...size) => sizes.push(size) }
+      }, resolveQuerySet() {}, copyBufferToBuffer() {}, finish: () => 'commands',
     }),
     queue: { submit() {} },
   }
   const before = device.createCommandEncoder
   const own = { querySet: 'another', endOfPassWriteIndex: 0 }
-  const ns = await gpuTime(device, async () => {
+  const { ns, passes, dispatches } = await gpuWork(device, async () => {
     for (const pass of [{ label: 'a' }, undefined, { label: 'stamp', timestampWrites: own }, {}])
-      device.createCommandEncoder().beginComputePass(pass)
+      device.createCommandEncoder().beginComputePass(pass).dispatchWorkgroups(7, 8, 9)
   })
+  assert.deepEqual([passes, dispatches], [4, 4])
+  assert.deepEqual(sizes, Array(4).fill([7, 8, 9]))
   assert.equal(ns, (1 - 0) + (9 - 4) + (25 - 16)) // three pairs of squares
-  assert.deepEqual(passes.map(pass => pass.timestampWrites.beginningOfPassWriteIndex), [0, 2, undefined, 4])
-  assert.equal(passes[0].label, 'a')
-  assert.equal(passes[2].timestampWrites, own)
+  assert.deepEqual(begun.map(pass => pass.timestampWrites.beginningOfPassWriteIndex), [0, 2, undefined, 4])
+  assert.equal(begun[0].label, 'a')
+  assert.equal(begun[2].timestampWrites, own)
   assert.equal(device.createCommandEncoder, before)
   assert.deepEqual(destroyed.sort(), ['buffer', 'buffer', 'queries'])
-  await assert.rejects(gpuTime(device, () => Promise.reject(new Error('stopped'))), /stopped/)
+  await assert.rejects(gpuWork(device, () => Promise.reject(new Error('stopped'))), /stopped/)
   assert.equal(device.createCommandEncoder, before)
 })
