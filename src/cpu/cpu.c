@@ -288,7 +288,7 @@ static void run_body(void *arg, uint32_t thread)
             cpu_rope_kv(c, &op->u.rope_kv, thread);
             break;
         case GRAPH_ATTEND:
-            cpu_attend(c, &op->u.attend, thread);
+            cpu_attend(c, op, thread);
             break;
         case GRAPH_OP_COUNT:
             break;

@@ -21,8 +21,9 @@ typedef struct {
     float *cos_sin; // [n_batch][half][2]
 } cpu_rope_table;
 
-/* What is worked out once for each linear. */
+/* What is worked out once for each op; for those that are no linear, only what follows. */
 typedef struct {
+    const graph_op *following; // the next linear, whose weights can be fetched ahead; may be NULL
     const cpu_packed *packed[GRAPH_MAX_OUT]; // NULL: as in the file
     bool int8;         // some weight reads int8 inputs
     bool wide;         // all weights have kernels for bfloat16 inputs
@@ -30,7 +31,6 @@ typedef struct {
     bool gated;        // output 0 is made of weights 0 and 1
     uint32_t n_out;    // outputs with rows of their own: 1 if gated
     uint32_t one_rows; // rows a chunk for one token; multiple of 16
-    const graph_op *following; // the next linear, whose weights can be fetched ahead; may be NULL
 } cpu_step;
 
 /* Rows as int8: see cpu_rows. */
@@ -55,7 +55,7 @@ struct cpu {
     cpu_kernels kernels;
     pool *pool;
     const cpu_weights *weights;
-    cpu_step *steps; // [n_ops], filled for linears
+    cpu_step *steps; // [n_ops]
     void *block;     // all of the below in one allocation
     uint8_t *kv;
 
@@ -113,11 +113,14 @@ void cpu_fill_ropes(cpu *c, uint32_t thread); // (but this one, which the next o
 void cpu_embed(cpu *c, const graph_embed *op, uint32_t thread);
 void cpu_norm(cpu *c, const graph_norm_op *op, uint32_t thread);
 void cpu_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread);
-void cpu_attend(cpu *c, const graph_attend *op, uint32_t thread);
+void cpu_attend(cpu *c, const graph_op *op, uint32_t thread);
 
 /* Tokens row ... row + n - 1. logits: NULL, or where the one output goes (the head). */
 void cpu_linear(cpu *c, const graph_op *op, size_t row, size_t n, float *logits, uint32_t thread);
 void cpu_plan_steps(cpu *c);
+
+/* What this thread will read first in the linear after this op, most likely. one: of one token. */
+cpu_ahead cpu_read_following(const cpu *c, const cpu_step *s, bool one, uint32_t thread);
 
 /* The sum of n words, n a multiple of 8: reads as fast as this machine can. */
 uint64_t cpu_read_all(const uint64_t *words, size_t n);

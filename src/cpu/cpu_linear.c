@@ -30,6 +30,8 @@ static uint32_t choose_rows(const cpu *c, const graph_linear *op, const cpu_step
     const size_t least = c->kernels.prefetches ? CHUNK_BYTES : PLAIN_CHUNK_BYTES, most = CPU_ONE_ROWS / PACK_ROWS;
     size_t bytes = p->n_groups * p->group_bytes / (CHUNKS_A_THREAD * c->opt.n_threads);
     bytes = bytes < least ? least : bytes > MAX_CHUNK_BYTES ? MAX_CHUNK_BYTES : bytes;
+    if (pool_threads(c->pool) == 1) // nobody to share with
+        bytes = MAX_CHUNK_BYTES;
     size_t groups = bytes / p->group_bytes;
     groups = groups < 1 ? 1 : groups > most ? most : groups;
     for (size_t g = groups; g >= (groups + 2) / 3; g--)
@@ -43,13 +45,13 @@ void cpu_plan_steps(cpu *c)
     const graph_op *following = NULL;
     for (size_t i = c->graph->n_ops; i-- > 0;) {
         const graph_op *op = &c->graph->ops[i];
+        cpu_step *s = &c->steps[i];
+        s->following = following;
         if (op->kind != GRAPH_LINEAR)
             continue;
         const graph_linear *l = &op->u.linear;
-        cpu_step *s = &c->steps[i];
         s->gated = is_gated(l);
         s->n_out = s->gated ? 1 : l->n_out;
-        s->following = following;
         for (uint32_t j = 0; j < l->n_out; j++) {
             s->packed[j] = cpu_weights_get(c->weights, l->weight[j]);
             s->wide = (j == 0 || s->wide) && s->packed[j] && c->kernels.wide[s->packed[j]->kind];
@@ -164,16 +166,20 @@ static const uint8_t *chunk_data(const cpu_packed *p, size_t row)
     return p ? p->data + row / PACK_ROWS * p->group_bytes : NULL;
 }
 
-/* Where this thread will begin in the linear after this one, most likely. */
-static const uint8_t *read_following(const cpu *c, const cpu_step *s, bool one, uint32_t thread)
+cpu_ahead cpu_read_following(const cpu *c, const cpu_step *s, bool one, uint32_t thread)
 {
     if (!s->following)
-        return NULL;
+        return (cpu_ahead){NULL, NULL};
     const graph_linear *op = &s->following->u.linear;
     const cpu_step *f = &c->steps[s->following - c->graph->ops];
     const size_t rows = one ? f->one_rows : CPU_MANY_ROWS, n = count_chunks(c, op, f, rows);
     const chunk at = find_chunk(c, op, rows, n * thread / pool_threads(c->pool));
-    return chunk_data(f->packed[at.out], at.row);
+    const cpu_packed *p = f->packed[at.out];
+    if (!p)
+        return (cpu_ahead){NULL, NULL};
+    const size_t group = at.row / PACK_ROWS, part = p->n_groups / pool_threads(c->pool);
+    const size_t end = p->n_groups - group < part ? p->n_groups : group + part;
+    return (cpu_ahead){p->data + group * p->group_bytes, p->data + end * p->group_bytes};
 }
 
 /* Rows of weight w for all tokens into tile[t * stride + r], bias added. */
@@ -259,7 +265,7 @@ void cpu_linear(cpu *c, const graph_op *o, size_t row, size_t n, float *logits, 
             const chunk then = find_chunk(c, op, rows, next);
             ahead = chunk_data(s->packed[then.out], then.row);
         } else {
-            ahead = read_following(c, s, n == 1, thread);
+            ahead = cpu_read_following(c, s, n == 1, thread).at;
         }
         run_chunk(c, op, s, &at, &x, out, c->graph->values[op->out[at.out]].width, rows, ahead, thread);
     }

@@ -129,12 +129,14 @@ void cpu_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread)
 }
 
 /* A piece is a few tokens' queries of one group of heads; the last tokens see most and go first. */
-void cpu_attend(cpu *c, const graph_attend *op, uint32_t thread)
+void cpu_attend(cpu *c, const graph_op *o, uint32_t thread)
 {
+    const graph_attend *op = &o->u.attend;
     const graph_sizes *s = &c->graph->sizes;
     const size_t group = s->n_heads / s->n_kv_heads, stride = c->graph->values[op->q].width;
     const size_t step = group < CPU_ATTEND_ROWS ? CPU_ATTEND_ROWS / group : 1;
     const size_t n_steps = (c->n + step - 1) / step, n_items = n_steps * s->n_kv_heads;
+    cpu_ahead ahead = cpu_read_following(c, &c->steps[o - c->graph->ops], c->n == 1, thread);
     const cpu_cache cache = {.k = cache_of(c, op->layer, false),
                              .v = cache_of(c, op->layer, true),
                              .k_row = c->k_row,
@@ -148,7 +150,8 @@ void cpu_attend(cpu *c, const graph_attend *op, uint32_t thread)
                              .n_kv_heads = s->n_kv_heads,
                              .d_head = s->d_head,
                              .window = op->window,
-                             .scale = op->scale};
+                             .scale = op->scale,
+                             .ahead = c->n == 1 ? &ahead : NULL};
     for (size_t item; pool_take(c->pool, thread, n_items, &item);) {
         const size_t t = (n_steps - 1 - item / s->n_kv_heads) * step, n = c->n - t < step ? c->n - t : step;
         const uint32_t kv_head = (uint32_t)(item % s->n_kv_heads);

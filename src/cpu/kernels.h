@@ -74,6 +74,11 @@ enum { CPU_WIDE_TOKENS = 16, CPU_WIDE_ROWS = 32 };
  * [n_ctx / 16][n_kv_heads][d_head][16], rounded up to CPU_KEY_BLOCK positions. */
 enum { CPU_KEY_BLOCK = 64, CPU_ATTEND_ROWS = 24 };
 
+/* What this thread reads after the op in hand: asked for meanwhile, a line at a time. */
+typedef struct {
+    const uint8_t *at, *end;
+} cpu_ahead;
+
 typedef struct {
     const uint8_t *k, *v;
     size_t k_row, v_row;   // bytes a position
@@ -83,6 +88,7 @@ typedef struct {
     uint32_t n_heads, n_kv_heads, d_head;
     size_t window; // positions that a query sees; 0: all before it and its own
     float scale;
+    cpu_ahead *ahead; // of one token; may be NULL
 } cpu_cache;
 
 /* Attention of the query heads that share kv_head, for n_tokens tokens of which the first stands at

@@ -134,7 +134,17 @@ typedef struct {
     const uint8_t *k_half, *v_half;
     size_t k_tile, v_row;          // bytes from 16 positions to the next, from one to the next
     float *keys, *values;          // [d][KEYS], [KEYS][d]
+    cpu_ahead *ahead;              // of a block in the cache; may be NULL
 } key_block;
+
+/* Attention reads little and computes much: memory has time for the weights that come after it. */
+LANES_INLINE void fetch_ahead(cpu_ahead *a)
+{
+    if (PREFETCH_BYTES > 0 && a && a->at < a->end) {
+        PREFETCH_FAR(a->at);
+        a->at += 64;
+    }
+}
 
 /* scores[r][key ... key + VECTORS * LANES - 1] of n rows (a constant). */
 LANES_INLINE void score_keys(const key_block *b, bool in_cache, const float *const *q, int n, size_t d, size_t key,
@@ -150,6 +160,8 @@ LANES_INLINE void score_keys(const key_block *b, bool in_cache, const float *con
     }
     for (size_t i = 0; i < d; i++) {
         vf k[VECTORS];
+        if (in_cache)
+            fetch_ahead(b->ahead);
 #pragma GCC unroll 4
         for (size_t v = 0; v < VECTORS; v++)
             k[v] = in_cache ? vf_f16(half[v] + 32 * i) : vf_load(b->keys + KEYS * i + key + LANES * v);
@@ -178,6 +190,8 @@ LANES_INLINE void sum_values(const key_block *b, bool in_cache, const float *wei
     const float *value = b->values + at;
     for (size_t j = 0; j < n_keys; j++, half += b->v_row, value += d) {
         vf x[VECTORS];
+        if (in_cache)
+            fetch_ahead(b->ahead);
 #pragma GCC unroll 4
         for (size_t v = 0; v < vectors; v++)
             x[v] = in_cache ? vf_f16(half + 2 * LANES * v) : vf_load(value + LANES * v);
@@ -300,7 +314,8 @@ LANES_INLINE void attend_block(const cpu_cache *c, uint32_t kv_head, size_t star
                          .k_tile = 16 * c->k_row,
                          .v_row = c->v_row,
                          .keys = scratch,
-                         .values = scratch + KEYS * d};
+                         .values = scratch + KEYS * d,
+                         .ahead = c->ahead};
     if (!in_cache)
         load_block(c, kv_head, start, n_keys, &b, row);
     for (int r = 0; r < rows->n; r += ATTEND_ROWS) {
