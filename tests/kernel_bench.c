@@ -149,9 +149,14 @@ static void run_gemv(const bench *b, const void *weights)
 static void run_gemm(const bench *b, const void *weights)
 {
     const cpu_packed *w = weights;
-    cpu_gemm_fn *gemm = b->k->wide[w->kind] ? b->k->wide[w->kind] : b->k->gemm[w->kind];
-    for (size_t g = 0; g < w->n_groups; g += 2)
-        gemm(w, g, 2, &b->many, b->y, CHUNK, b->scratch, w->data + (g + 2) % w->n_groups * w->group_bytes);
+    cpu_panels panels = {.bytes = b->scratch};
+    for (size_t g = 0; g < w->n_groups; g += 2) {
+        const uint8_t *next = w->data + (g + 2) % w->n_groups * w->group_bytes;
+        if (b->k->wide[w->kind])
+            b->k->wide[w->kind](w, g, 2, &b->many, b->y, CHUNK, &panels, (cpu_next){next, 2});
+        else
+            b->k->gemm[w->kind](w, g, 2, &b->many, b->y, CHUNK, b->scratch, next);
+    }
 }
 
 static void run_one(const bench *b, const void *weights)
@@ -242,7 +247,7 @@ int kernel_bench(const char *name)
 {
     float *x = room(N_TOKENS * N_COLS * sizeof *x);
     uint16_t *wide = room(N_TOKENS * N_COLS * sizeof *wide);
-    bench b = {.y = room(N_TOKENS * CHUNK * sizeof *b.y), .scratch = room((size_t)N_COLS * CPU_PANEL_BYTES), .read = read_speed()};
+    bench b = {.y = room(N_TOKENS * CHUNK * sizeof *b.y), .scratch = room(N_COLS * CPU_PANEL_BYTES > CPU_PANELS_BYTES ? N_COLS * CPU_PANEL_BYTES : CPU_PANELS_BYTES), .read = read_speed()};
     printf("one thread; reading %d MB: %.1f GB/s\n", BIG >> 20, b.read * 1e-9);
     print_dots();
     printf("\n| path     | format  | kernel | 1 token: GB/s | of reading | %d tokens: GMAC/s |\n|---|---|---|--:|--:|--:|\n", N_TOKENS);

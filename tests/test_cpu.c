@@ -339,11 +339,15 @@ static void check_wide(const cpu_kernels *k, product *p, const oracle_format *f,
     for (size_t t = 0; t < n_tokens; t++)
         k->round_wide(p->x_values + t * cols, cols, wide + t * cols);
     const size_t rows = (n * PACK_ROWS + CPU_WIDE_ROWS - 1) / CPU_WIDE_ROWS * CPU_WIDE_ROWS;
-    const size_t y_bytes = ((room - 1) * STEP + rows) * sizeof(float), scratch = cols * CPU_PANEL_BYTES;
+    const size_t y_bytes = ((room - 1) * STEP + rows) * sizeof(float);
     float *y = place(&mem_y, BACK, y_bytes);
-    void *work = place(&mem_scratch, BACK, scratch);
+    cpu_panels panels = {.bytes = place(&mem_scratch, BACK, CPU_PANELS_BYTES)};
     p->x = (cpu_rows){.n_tokens = n_tokens, .cols = cols, .q_stride = cols, .wide = wide};
-    k->wide[packing](&w, first, n, &p->x, y, STEP, work, NULL);
+    // A call before has unpacked the first columns already, or not.
+    if (n_tokens % 2)
+        k->wide[packing](&w, 0, 1, &p->x, y, STEP, &panels, (cpu_next){data + first * w.group_bytes, n});
+    k->wide[packing](&w, first, n, &p->x, y, STEP, &panels, (cpu_next){data, 1});
+    CHECK(panels.holds == data);
     for (size_t t = 0; t < n_tokens; t++)
         for (size_t r = 0; r < n * PACK_ROWS; r++) {
             const size_t row = first * PACK_ROWS + r;
@@ -367,7 +371,7 @@ static void check_wide(const cpu_kernels *k, product *p, const oracle_format *f,
         for (size_t i = rows; i < STEP; i++)
             CHECK(memcmp(y + t * STEP + i, "\xA5\xA5\xA5\xA5", 4) == 0);
     memset(y, 0xA5, y_bytes);
-    CHECK(untouched(&mem_y, y, y_bytes) && untouched(&mem_scratch, work, scratch));
+    CHECK(untouched(&mem_y, y, y_bytes) && untouched(&mem_scratch, panels.bytes, CPU_PANELS_BYTES));
 }
 
 static void set_weights(product *p, const oracle_format *f, int side, size_t cols, uint64_t *seed)
@@ -378,6 +382,40 @@ static void set_weights(product *p, const oracle_format *f, int side, size_t col
     p->w = (graph_tensor){f->name, data, f->id, ROWS, cols, false};
     p->x = (cpu_rows){.cols = cols};
     read_weights(f, data, ROWS * cols, p->values);
+}
+
+/* A broken file's scale that is no number makes its row none, and no other row, however it is multiplied. */
+static void check_nan(const cpu_kernels *k, product *p, const oracle_format *f, uint64_t *seed)
+{
+    enum { BROKEN = 3, TOKENS = CPU_WIDE_TOKENS };
+    const pack_kind packing = pack_kind_of(f->id);
+    const size_t cols = (size_t)f->values * 2, row_bytes = 2 * (size_t)f->bytes;
+    if (packing == PACK_NONE || !k->gemv[packing])
+        return;
+    set_weights(p, f, BACK, cols, seed);
+    memset((uint8_t *)(uintptr_t)p->w.data + BROKEN * row_bytes, 0xFF, row_bytes);
+    cpu_packed w = pack_plan(packing, ROWS, cols);
+    uint8_t *data = place(&mem_packed, BACK, w.n_groups * w.group_bytes);
+    pack_groups(&w, data, &p->w, 0, w.n_groups);
+    w.data = data;
+    fill(RANDOM, p->x_values, TOKENS * cols, seed);
+    for (int wide = 0; wide <= (k->wide[packing] != NULL); wide++) {
+        float *y = place(&mem_y, BACK, TOKENS * CPU_WIDE_ROWS * sizeof *y);
+        uint8_t *work = place(&mem_scratch, BACK, CPU_PANELS_BYTES);
+        if (wide) {
+            uint16_t *x = place(&mem_f, BACK, TOKENS * cols * sizeof *x);
+            k->round_wide(p->x_values, TOKENS * cols, x);
+            p->x = (cpu_rows){.n_tokens = TOKENS, .cols = cols, .q_stride = cols, .wide = x};
+            k->wide[packing](&w, 0, 1, &p->x, y, CPU_WIDE_ROWS, &(cpu_panels){.bytes = work}, (cpu_next){NULL, 0});
+        } else {
+            place_inputs(p, true, BACK, TOKENS);
+            k->gemm[packing](&w, 0, 1, &p->x, y, CPU_WIDE_ROWS, work, NULL);
+        }
+        for (size_t t = 0; t < TOKENS; t++)
+            for (size_t r = 0; r < PACK_ROWS; r++)
+                CHECK_MSG(isnan(y[t * CPU_WIDE_ROWS + r]) == (r == BROKEN), "%s %s row %zu token %zu: %g", k->name, f->name, r, t,
+                          (double)y[t * CPU_WIDE_ROWS + r]);
+    }
 }
 
 static void check_format(const cpu_kernels *k, product *p, const oracle_format *f, uint64_t *seed)
@@ -402,6 +440,7 @@ static void check_format(const cpu_kernels *k, product *p, const oracle_format *
         }
         check_gaps(k, p, f, rows[i % 4]);
     }
+    check_nan(k, p, f, seed);
 }
 
 static void products(void)

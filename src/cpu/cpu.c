@@ -40,7 +40,8 @@ static size_t work_bytes(const graph *g, const cpu_options *opt)
 {
     const size_t group = g->sizes.n_heads / g->sizes.n_kv_heads;
     const size_t attention = size_mul(cpu_attend_scratch(group, g->sizes.d_head, opt->n_ctx), sizeof(float));
-    const size_t panel = size_mul(q_stride(g), (size_t)CPU_PANEL_BYTES);
+    const size_t row = size_mul(q_stride(g), (size_t)CPU_PANEL_BYTES);
+    const size_t panel = row > CPU_PANELS_BYTES ? row : CPU_PANELS_BYTES;
     return panel > attention ? panel : attention;
 }
 

@@ -7,6 +7,7 @@
 
 #if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
 #include <cpuid.h>
+#include <math.h>
 
 #include "cpu/lanes_avx512.h"
 #include "cpu/lanes_packed.h"
@@ -15,9 +16,10 @@
 #define AMX_TARGET __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")))
 #define AMX_INLINE static inline __attribute__((always_inline)) AMX_TARGET
 
-/* A tile: 16 rows of 64 bytes, which are 32 columns of W. So many of them, two groups wide, lie in the
- * first-level cache beside the activations that stream past. */
-enum { TILE_BYTES = 1024, COLUMNS = 32, SLAB = 12 };
+/* A tile: 16 rows of 64 bytes, which are 32 columns of W. A slab is so many of them, two groups wide: one lies
+ * in the first-level cache beside the activations that stream past, while the next one is unpacked. */
+enum { TILE_BYTES = 1024, COLUMNS = 32, SLAB = 12, PANEL_BYTES = SLAB * 2 * TILE_BYTES, AHEAD = 1088 };
+_Static_assert(2 * PANEL_BYTES <= CPU_PANELS_BYTES, "two panels have room");
 
 /* As `ldtilecfg` reads it. */
 typedef struct {
@@ -26,46 +28,105 @@ typedef struct {
     uint8_t rows[16];
 } tile_shapes;
 
-/* Floats of byte c of each 32-bit lane. */
-AMX_INLINE vf byte_floats(vi v, int c)
+/* Bits of a weight, all of them significant; a byte holds them at its upper end when it becomes a float. */
+AMX_INLINE int bits_of(pack_kind kind)
 {
-    const __m128i spread = _mm_set_epi32((int)0xFFFFFF0C, (int)0xFFFFFF08, (int)0xFFFFFF04, (int)0xFFFFFF00);
-    return vf_int(_mm512_shuffle_epi8(v, _mm512_add_epi32(_mm512_broadcast_i32x4(spread), _mm512_set1_epi32(c))));
+    return is_byte(kind) ? 8 : kind == PACK_Q6_K ? 6 : has_fifths(kind) ? 5 : 4;
 }
 
-/* Lane r: a[r] in the lower half, b[r] in the upper. */
+/* Byte c of each lane, shifted down to so many bits, as a float: a dot product adds 64 times the byte to the bits
+ * of 2^(bits + 9), of whose mantissa that is the last of the byte's. `above` tells what the float then stands
+ * above its value: that is taken off here, or, where a product with the scale is exact, with the zero. */
+AMX_INLINE vf byte_floats(pack_kind kind, vi v, int c, float above)
+{
+    const int32_t start = (127 + bits_of(kind) + 9) << 23;
+    const vf f = (vf)_mm512_dpbusd_epi32(vi_set1(start), v, vi_set1(64 << 8 * c));
+    return above == 0 ? f : vf_sub(f, vf_set1(above));
+}
+
+/* Lane r: a[r] in the lower half, b[r] in the upper, to the nearest. Quicker than vcvtne2ps2bf16, which is
+ * many steps; but a NaN of all ones would come out as 0. */
 AMX_INLINE __m512i pair(vf a, vf b)
 {
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+    const vi half = vi_set1(0x8000), lower = _mm512_srli_epi32(vi_add((vi)a, half), 16);
+    return _mm512_mask_blend_epi16(0xAAAAAAAAu, lower, vi_add((vi)b, half));
 }
 
-/* Block b of the unit w as a tile: line i holds columns 2i and 2i + 1 of 16 rows. */
-AMX_INLINE void unpack_tile(pack_kind kind, const uint8_t *w, size_t b, uint8_t *to)
+AMX_INLINE vf plain_nan(vf v)
+{
+    return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), vf_set1(NAN));
+}
+
+/* Columns 0 ... 15 (half 0) or 16 ... 31 of block b of the unit w, as half a tile: line i holds columns 2i and
+ * 2i + 1 of 16 rows. Asks for the lines that are unpacked a little later. */
+AMX_INLINE void unpack_half(pack_kind kind, const uint8_t *w, size_t b, int half, uint8_t *to)
 {
     const uint8_t *p = w + head_of(kind) + block_of(kind) * b;
-    for (int half = 0; half < 2; half++) {
-        const vf scale = part_scale(kind, w, kind == PACK_Q6_K ? 2 * b + (size_t)half : b, 0);
-        const vf zero = vf_mul(scale, vf_set1((float)-zero_of(kind)));
-        const vf offset = has_min(kind) ? part_min(kind, w, b, 0) : zero;
+    const vf scale = plain_nan(part_scale(kind, w, kind == PACK_Q6_K ? 2 * b + (size_t)half : b, 0));
+    const float zero = (float)(1 << (bits_of(kind) - 1)), above = 1024 * zero;
+    const bool exact = !is_super(kind) && !has_min(kind); // a scale of 11 bits times 1025
+    const vf offset = has_min(kind) ? plain_nan(part_min(kind, w, b, 0))
+                                    : vf_mul(scale, vf_set1(exact ? -above - zero : 0));
 #pragma GCC unroll 4
-        for (int j = 0; j < 4; j++, to += 128) {
-            const vi v = weights(kind, p, j, half);
-            vf f[4];
+    for (int j = 0; j < 4; j++, to += 128) {
+        PREFETCH_NEAR(p + block_of(kind) / 2 * (size_t)half + 64 * j + AHEAD);
+        const vi v = vi_left(weights(kind, p, j, half), 8 - bits_of(kind));
+        vf f[4];
 #pragma GCC unroll 4
-            for (int c = 0; c < 4; c++)
-                f[c] = vf_fma(byte_floats(v, c), scale, offset);
-            vi_store(to, pair(f[0], f[1]));
-            vi_store(to + 64, pair(f[2], f[3]));
-        }
+        for (int c = 0; c < 4; c++)
+            f[c] = vf_fma(byte_floats(kind, v, c, exact ? 0 : has_min(kind) ? above : above + zero), scale, offset);
+        vi_store(to, pair(f[0], f[1]));
+        vi_store(to + 64, pair(f[2], f[3]));
     }
+}
+
+/* A slab on its way into a panel: two tiles, of two groups, a block of columns. It is unpacked half a tile
+ * at a time, so often that it is ready after `steps` calls of unpack_some: the matrix unit and the vector
+ * units then work at the same time. */
+typedef struct {
+    const uint8_t *groups; // the first of them
+    size_t group_bytes, unit_bytes, n_groups;
+    size_t block, group, half; // what comes next
+    uint8_t *to;           // the tiles of `block`
+    size_t pieces, steps, due;
+} unpacking;
+
+AMX_INLINE unpacking unpack_begin(const cpu_packed *w, const uint8_t *groups, size_t n_groups, size_t first, size_t end,
+                                  size_t steps, uint8_t *panel)
+{
+    return (unpacking){.groups = groups, .group_bytes = w->group_bytes, .unit_bytes = w->unit_bytes, .n_groups = n_groups,
+                       .block = first, .to = panel, .pieces = 2 * n_groups * (end - first), .steps = steps};
+}
+
+AMX_INLINE void unpack_piece(pack_kind kind, unpacking *u)
+{
+    const size_t blocks = is_super(kind) ? 8 : 2; // a unit
+    const uint8_t *unit = u->groups + u->group * u->group_bytes + u->block / blocks * u->unit_bytes;
+    uint8_t *tile = u->to + u->group * TILE_BYTES;
+    if (u->half == 0) {
+        unpack_half(kind, unit, u->block % blocks, 0, tile);
+        u->half = 1;
+        return;
+    }
+    unpack_half(kind, unit, u->block % blocks, 1, tile + TILE_BYTES / 2);
+    u->half = 0;
+    if (++u->group < u->n_groups)
+        return;
+    u->group = 0;
+    u->block++;
+    u->to += 2 * TILE_BYTES;
+}
+
+AMX_INLINE void unpack_some(pack_kind kind, unpacking *u)
+{
+    for (u->due += u->pieces; u->due >= u->steps; u->due -= u->steps)
+        unpack_piece(kind, u);
 }
 
 /* y[t * y_stride + r] of 32 rows and 16 or 32 tokens: set, or added to where more. panel: two tiles a
  * block of columns. */
-AMX_INLINE void multiply_tiles(const uint8_t *panel, size_t n_blocks, const uint16_t *x, size_t x_stride, float *y,
-                               size_t y_stride, bool two, bool more)
+AMX_INLINE void multiply_tiles(pack_kind kind, const uint8_t *panel, size_t n_blocks, const uint16_t *x, size_t x_stride,
+                               float *y, size_t y_stride, bool two, bool more, unpacking *u)
 {
     const size_t x_bytes = x_stride * sizeof *x, y_bytes = y_stride * sizeof *y;
     float *y_two = y + (two ? 16 * y_stride : 0);
@@ -91,6 +152,7 @@ AMX_INLINE void multiply_tiles(const uint8_t *panel, size_t n_blocks, const uint
             _tile_dpbf16ps(2, 5, 6);
             _tile_dpbf16ps(3, 5, 7);
         }
+        unpack_some(kind, u);
     }
     _tile_stored(0, y, y_bytes);
     _tile_stored(1, y + 16, y_bytes);
@@ -100,36 +162,36 @@ AMX_INLINE void multiply_tiles(const uint8_t *panel, size_t n_blocks, const uint
     }
 }
 
-/* A lone group's second half is computed from whatever the panel holds. */
-AMX_INLINE void gemm_wide(pack_kind kind, const cpu_packed *w, size_t group, size_t n_groups, const cpu_rows *x,
-                          float *y, size_t y_stride, uint8_t *panel, const uint8_t *next)
+/* Two groups, or one: its second half is computed from whatever the panel holds. */
+AMX_INLINE void gemm_wide(pack_kind kind, const cpu_packed *w, const uint8_t *groups, size_t n_groups, const cpu_rows *x,
+                          float *y, size_t y_stride, cpu_panels *panels, cpu_next next)
 {
-    const size_t n_blocks = w->cols / COLUMNS, unit_blocks = w->unit_columns / COLUMNS;
-    const size_t n_slabs = (n_blocks + SLAB - 1) / SLAB, n_blocks_of_tokens = (x->n_tokens + 31) / 32;
-    // What comes next is as long as this, and is fetched while tiles are multiplied.
-    const size_t fetch = next ? n_groups * w->group_bytes / (n_slabs * n_blocks_of_tokens) + 63 : 0;
-    for (size_t s = 0; s < n_slabs; s++) {
-        const size_t first = n_blocks * s / n_slabs, n = n_blocks * (s + 1) / n_slabs - first;
-        for (size_t i = 0; i < n_groups; i++) {
-            const uint8_t *unit = w->data + (group + i) * w->group_bytes;
-            for (size_t b = 0; b < n; b++)
-                unpack_tile(kind, unit + (first + b) / unit_blocks * w->unit_bytes, (first + b) % unit_blocks,
-                            panel + (2 * b + i) * TILE_BYTES);
-        }
+    const size_t n_blocks = w->cols / COLUMNS, n_slabs = (n_blocks + SLAB - 1) / SLAB;
+    const size_t n_blocks_of_tokens = (x->n_tokens + 31) / 32, first_end = n_blocks / n_slabs;
+    if (panels->holds != groups) {
+        unpacking u = unpack_begin(w, groups, n_groups, 0, first_end, 1, panels->bytes + panels->turn * PANEL_BYTES);
+        unpack_some(kind, &u);
+    }
+    panels->holds = next.n_groups ? next.at : NULL;
+    for (size_t s = 0; s < n_slabs; s++, panels->turn ^= 1) {
+        const size_t first = n_blocks * s / n_slabs, end = n_blocks * (s + 1) / n_slabs, n = end - first;
+        const size_t steps = n * n_blocks_of_tokens;
+        const uint8_t *panel = panels->bytes + panels->turn * PANEL_BYTES;
+        uint8_t *other = panels->bytes + (panels->turn ^ 1) * PANEL_BYTES;
+        unpacking u = s + 1 < n_slabs ? unpack_begin(w, groups, n_groups, end, n_blocks * (s + 2) / n_slabs, steps, other)
+                                      : unpack_begin(w, panels->holds, next.n_groups, 0, first_end, steps, other);
         for (size_t t = 0; t < x->n_tokens; t += 32) {
             const uint16_t *from = x->wide + t * x->q_stride + first * COLUMNS;
-            for (size_t i = 0; i < fetch; i += 64, next += 64)
-                PREFETCH_FAR(next);
             if (x->n_tokens - t > 16)
-                multiply_tiles(panel, n, from, x->q_stride, y + t * y_stride, y_stride, true, s > 0);
+                multiply_tiles(kind, panel, n, from, x->q_stride, y + t * y_stride, y_stride, true, s > 0, &u);
             else
-                multiply_tiles(panel, n, from, x->q_stride, y + t * y_stride, y_stride, false, s > 0);
+                multiply_tiles(kind, panel, n, from, x->q_stride, y + t * y_stride, y_stride, false, s > 0, &u);
         }
     }
 }
 
 AMX_INLINE void with_tiles(pack_kind kind, const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
-                           size_t y_stride, void *scratch, const uint8_t *next)
+                           size_t y_stride, cpu_panels *panels, cpu_next next)
 {
     tile_shapes shapes = {.palette = 1};
     for (int i = 0; i < 8; i++) {
@@ -137,9 +199,14 @@ AMX_INLINE void with_tiles(pack_kind kind, const cpu_packed *w, size_t group, si
         shapes.rows[i] = 16;
     }
     _tile_loadconfig(&shapes);
-    for (size_t g = 0; g < n; g += 2)
-        gemm_wide(kind, w, group + g, n - g < 2 ? 1 : 2, x, y + 16 * g, y_stride, scratch,
-                  g + 2 < n ? w->data + (group + g + 2) * w->group_bytes : next);
+    for (size_t g = 0; g < n; g += 2) {
+        const size_t left = n - g, after = left > 2 ? left - 2 : 0;
+        const uint8_t *groups = w->data + (group + g) * w->group_bytes;
+        const cpu_next then = after ? (cpu_next){groups + 2 * w->group_bytes, after < 2 ? after : 2} : next;
+        gemm_wide(kind, w, groups, left < 2 ? left : 2, x, y + 16 * g, y_stride, panels, then);
+    }
+    for (size_t i = 0; next.at && next.n_groups == 0 && i < n * w->group_bytes; i += 64)
+        PREFETCH_FAR(next.at + i); // another op's
     _tile_release();
 }
 
@@ -151,9 +218,9 @@ static AMX_TARGET void round_wide(const float *x, size_t n, uint16_t *out)
 
 #define WIDE_KERNEL(kind, columns, bytes)                                                                  \
     static AMX_TARGET void wide_##kind(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x,     \
-                                       float *y, size_t y_stride, void *scratch, const uint8_t *next)      \
+                                       float *y, size_t y_stride, cpu_panels *panels, cpu_next next)       \
     {                                                                                                      \
-        with_tiles(PACK_##kind, w, group, n, x, y, y_stride, scratch, next);                               \
+        with_tiles(PACK_##kind, w, group, n, x, y, y_stride, panels, next);                                \
     }
 PACK_KINDS(WIDE_KERNEL)
 #undef WIDE_KERNEL

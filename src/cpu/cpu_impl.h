@@ -45,7 +45,8 @@ typedef struct {
     float *tile;   // two of CPU_MANY_ROWS x n_batch or CPU_ONE_ROWS
     float *normed; // [in_width], for one token
     cpu_int8 q;    // the same token
-    void *work;    // a row's unpacking, a panel, or attention's scores
+    void *work;    // a row's unpacking, panels, or attention's scores
+    cpu_panels panels; // in work
 } cpu_thread;
 
 struct cpu {

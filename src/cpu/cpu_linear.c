@@ -161,9 +161,13 @@ static chunk find_chunk(const cpu *c, const graph_linear *op, size_t rows, size_
     }
 }
 
-static const uint8_t *chunk_data(const cpu_packed *p, size_t row)
+/* After weight `now` of an op come rows of its weight p. */
+static cpu_next read_next(const cpu_packed *now, const cpu_packed *p, const chunk *at)
 {
-    return p ? p->data + row / PACK_ROWS * p->group_bytes : NULL;
+    if (!now || !p)
+        return (cpu_next){NULL, 0};
+    const size_t n_groups = (at->n_rows + PACK_ROWS - 1) / PACK_ROWS;
+    return (cpu_next){p->data + at->row / PACK_ROWS * p->group_bytes, now->kind == p->kind ? n_groups : 0};
 }
 
 cpu_ahead cpu_read_following(const cpu *c, const cpu_step *s, bool one, uint32_t thread)
@@ -184,7 +188,7 @@ cpu_ahead cpu_read_following(const cpu *c, const cpu_step *s, bool one, uint32_t
 
 /* Rows of weight w for all tokens into tile[t * stride + r], bias added. */
 static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t w, const chunk *at,
-                     const cpu_rows *x, float *tile, size_t stride, const uint8_t *next, uint32_t thread)
+                     const cpu_rows *x, float *tile, size_t stride, cpu_next next, uint32_t thread)
 {
     const graph_tensor *t = &c->graph->tensors[op->weight[w]];
     const cpu_packed *p = s->packed[w];
@@ -193,11 +197,11 @@ static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t
     if (!p)
         c->kernels.matmul[t->format](t, at->row, at->n_rows, x, tile, stride, work);
     else if (x->n_tokens == 1)
-        c->kernels.gemv[p->kind](p, group, n_groups, x, tile, next);
+        c->kernels.gemv[p->kind](p, group, n_groups, x, tile, next.at);
     else if (x->wide)
-        c->kernels.wide[p->kind](p, group, n_groups, x, tile, stride, work, next);
+        c->kernels.wide[p->kind](p, group, n_groups, x, tile, stride, &c->threads[thread].panels, next);
     else
-        c->kernels.gemm[p->kind](p, group, n_groups, x, tile, stride, work, next);
+        c->kernels.gemm[p->kind](p, group, n_groups, x, tile, stride, work, next.at);
     const float *b = x->q == c->fine.q ? NULL : cpu_vector(c, op->bias[w]); // once
     if (b)
         for (size_t i = 0; i < x->n_tokens; i++)
@@ -211,7 +215,7 @@ static void add_rest(cpu *c, const graph_linear *op, const cpu_step *s, const ch
 {
     const cpu_rows rest = int8_rows(&c->fine, x->n_tokens, x->cols);
     float *more = tile + stride * x->n_tokens;
-    multiply(c, op, s, at->out, at, &rest, more, stride, NULL, thread);
+    multiply(c, op, s, at->out, at, &rest, more, stride, (cpu_next){NULL, 0}, thread);
     for (size_t t = 0; t < x->n_tokens; t++)
         for (size_t r = 0; r < at->n_rows; r++)
             tile[t * stride + r] += more[t * stride + r];
@@ -219,15 +223,14 @@ static void add_rest(cpu *c, const graph_linear *op, const cpu_step *s, const ch
 
 /* A chunk from weights to its output: out is [n][out_width]. */
 static void run_chunk(cpu *c, const graph_linear *op, const cpu_step *s, const chunk *at, const cpu_rows *x,
-                      float *out, size_t out_width, size_t stride, const uint8_t *next, uint32_t thread)
+                      float *out, size_t out_width, size_t stride, cpu_next next, uint32_t thread)
 {
     float *tile = c->threads[thread].tile, *up = tile + stride * x->n_tokens;
     if (op->epilogue == GRAPH_ADD && x->n_tokens > 1) // another core wrote half of it: it comes meanwhile
         for (size_t t = 0; t < x->n_tokens; t++)
             for (size_t r = 0; r < at->n_rows; r += 16)
                 cpu_ask_to_change(out + t * out_width + at->row + r);
-    multiply(c, op, s, at->out, at, x, tile, stride, s->gated ? chunk_data(s->packed[1], at->row) : next,
-             thread);
+    multiply(c, op, s, at->out, at, x, tile, stride, s->gated ? read_next(s->packed[0], s->packed[1], at) : next, thread);
     if (s->gated)
         multiply(c, op, s, 1, at, x, up, stride, next, thread);
     if (s->fine && !x->rest)
@@ -254,20 +257,21 @@ void cpu_linear(cpu *c, const graph_op *o, size_t row, size_t n, float *logits, 
     if (n == 1 && s->fine && s->packed[0])
         x.rest = &rest;
     const size_t rows = n == 1 ? s->one_rows : CPU_MANY_ROWS, n_chunks = count_chunks(c, op, s, rows);
-    size_t i, next;
+    c->threads[thread].panels = (cpu_panels){.bytes = c->threads[thread].work};
+    size_t i, then;
     bool more = pool_take(c->pool, thread, n_chunks, &i);
-    for (; more; i = next) {
+    for (; more; i = then) {
         const chunk at = find_chunk(c, op, rows, i);
         float *out = logits ? logits : cpu_value(c, op->out[at.out], row);
-        const uint8_t *ahead;
-        more = pool_take(c->pool, thread, n_chunks, &next);
+        cpu_next next;
+        more = pool_take(c->pool, thread, n_chunks, &then);
         if (more) {
-            const chunk then = find_chunk(c, op, rows, next);
-            ahead = chunk_data(s->packed[then.out], then.row);
+            const chunk after = find_chunk(c, op, rows, then);
+            next = read_next(s->packed[s->gated ? 1 : at.out], s->packed[after.out], &after);
         } else {
-            ahead = cpu_read_following(c, s, n == 1, thread).at;
+            next = (cpu_next){cpu_read_following(c, s, n == 1, thread).at, 0};
         }
-        run_chunk(c, op, s, &at, &x, out, c->graph->values[op->out[at.out]].width, rows, ahead, thread);
+        run_chunk(c, op, s, &at, &x, out, c->graph->values[op->out[at.out]].width, rows, next, thread);
     }
     pool_barrier(c->pool);
 }

@@ -62,19 +62,35 @@ typedef void cpu_gemv_fn(const cpu_packed *w, size_t group, size_t n, const cpu_
 typedef void cpu_gemm_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
                          size_t y_stride, void *scratch, const uint8_t *next);
 
-enum { CPU_PANEL_BYTES = 64 }; // two groups as bfloat16; bytes with scales and minimums take 40
+enum { CPU_PANEL_BYTES = 40 }; // two groups as bytes with scales and minimums
 
-/* Many tokens at once, inputs as bfloat16 (x->wide): kernels of type cpu_gemm_fn that work in blocks of
- * 16 tokens and 32 rows. y has room for whole blocks; what lies beyond the tokens and rows asked for
- * is overwritten by anything. */
-enum { CPU_WIDE_TOKENS = 16, CPU_WIDE_ROWS = 32 };
+/* Where a thread reads next, or NULL; n_groups: so many groups there are of the same kind and width, and
+ * are multiplied by the same inputs. */
+typedef struct {
+    const uint8_t *at;
+    size_t n_groups;
+} cpu_next;
+
+/* Weights as bfloat16 for the matrix unit, unpacked while the weights before them are multiplied. */
+typedef struct {
+    uint8_t *bytes;       // CPU_PANELS_BYTES, 64-byte aligned
+    const uint8_t *holds; // the group whose first columns the call before has unpacked; NULL: none
+    unsigned turn;        // in which half of bytes
+} cpu_panels;
+
+/* Many tokens at once, inputs as bfloat16 (x->wide), in blocks of 16 tokens and 32 rows. y has room for
+ * whole blocks; what lies beyond the tokens and rows asked for is overwritten by anything. */
+typedef void cpu_wide_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y, size_t y_stride,
+                         cpu_panels *panels, cpu_next next);
+
+enum { CPU_WIDE_TOKENS = 16, CPU_WIDE_ROWS = 32, CPU_PANELS_BYTES = 48 * 1024 };
 
 /* One layer's cache and what a query needs of it. Rows [n_ctx] of n_kv_heads * d_head values; but
  * where k_tiled (half precision, d_head a multiple of 16), keys lie in tiles of 16 positions:
  * [n_ctx / 16][n_kv_heads][d_head][16], rounded up to CPU_KEY_BLOCK positions. */
 enum { CPU_KEY_BLOCK = 64, CPU_ATTEND_ROWS = 24 };
 
-/* What this thread reads after the op in hand: asked for meanwhile, a line at a time. */
+/* What a thread reads after the op in hand: asked for meanwhile, a line at a time. */
 typedef struct {
     const uint8_t *at, *end;
 } cpu_ahead;
@@ -112,7 +128,7 @@ typedef struct {
     bool reads_int8[QUANT_ID_END]; // does matmul[format] read x->q, d, sums?
     cpu_gemv_fn *gemv[PACK_KIND_COUNT]; // NULL: not packed on this path
     cpu_gemm_fn *gemm[PACK_KIND_COUNT]; // as gemv
-    cpu_gemm_fn *wide[PACK_KIND_COUNT]; // NULL: gemm does it
+    cpu_wide_fn *wide[PACK_KIND_COUNT]; // NULL: gemm does it
     bool prefetches;                    // gemv reads ahead
     /* x [n], n a multiple of 32, as bfloat16; NULL if no kernel reads them */
     void (*round_wide)(const float *x, size_t n, uint16_t *out);
