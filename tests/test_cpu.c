@@ -384,11 +384,13 @@ static void set_weights(product *p, const oracle_format *f, int side, size_t col
     read_weights(f, data, ROWS * cols, p->values);
 }
 
-/* A broken file's scale that is no number makes its row none, and no other row, however it is multiplied. */
+/* A broken file's scale that is no number makes its row none, and no other row, however it is multiplied. (To
+ * WebAssembly's kernels every half is a number, see lanes_wasm.h.) */
 static void check_nan(const cpu_kernels *k, product *p, const oracle_format *f, uint64_t *seed)
 {
     enum { BROKEN = 3, TOKENS = CPU_WIDE_TOKENS };
     const pack_kind packing = pack_kind_of(f->id);
+    const bool shows = strcmp(k->name, "wasm") != 0;
     const size_t cols = (size_t)f->values * 2, row_bytes = 2 * (size_t)f->bytes;
     if (packing == PACK_NONE || !k->gemv[packing])
         return;
@@ -413,7 +415,7 @@ static void check_nan(const cpu_kernels *k, product *p, const oracle_format *f, 
         }
         for (size_t t = 0; t < TOKENS; t++)
             for (size_t r = 0; r < PACK_ROWS; r++)
-                CHECK_MSG(isnan(y[t * CPU_WIDE_ROWS + r]) == (r == BROKEN), "%s %s row %zu token %zu: %g", k->name, f->name, r, t,
+                CHECK_MSG(isnan(y[t * CPU_WIDE_ROWS + r]) == (r == BROKEN && shows), "%s %s row %zu token %zu: %g", k->name, f->name, r, t,
                           (double)y[t * CPU_WIDE_ROWS + r]);
     }
 }

@@ -286,7 +286,7 @@ static void run_body(void *arg, uint32_t thread)
             cpu_linear(c, op, 0, c->n, NULL, thread);
             break;
         case GRAPH_ROPE_KV:
-            cpu_rope_kv(c, &op->u.rope_kv, thread);
+            cpu_rope_kv(c, op, thread);
             break;
         case GRAPH_ATTEND:
             cpu_attend(c, op, thread);

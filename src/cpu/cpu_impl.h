@@ -113,7 +113,7 @@ static inline const float *cpu_vector(const cpu *c, graph_weight w)
 void cpu_fill_ropes(cpu *c, uint32_t thread); // (but this one, which the next op's barrier covers)
 void cpu_embed(cpu *c, const graph_embed *op, uint32_t thread);
 void cpu_norm(cpu *c, const graph_norm_op *op, uint32_t thread);
-void cpu_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread);
+void cpu_rope_kv(cpu *c, const graph_op *op, uint32_t thread);
 void cpu_attend(cpu *c, const graph_op *op, uint32_t thread);
 
 /* Tokens row ... row + n - 1. logits: NULL, or where the one output goes (the head). */

@@ -87,33 +87,51 @@ static void put_tiled(const cpu *c, const uint16_t *row, size_t n, size_t positi
         to[16 * i] = row[i];
 }
 
-/* One token's attention reads keys and values that nothing has touched since the token before: as much of
- * them as a near cache holds is asked for while the new ones are made. A thread asks for the heads that it
- * will take first. */
-static void fetch_cache(const cpu *c, const uint8_t *keys, const uint8_t *values, uint32_t thread)
+static cpu_cache open_cache(const cpu *c, const graph_attend *op)
 {
-    enum { MOST = 128 * 1024, LINE = 64 };
-    const size_t heads = c->graph->sizes.n_kv_heads, n_threads = pool_threads(c->pool);
-    const size_t head = heads * thread / n_threads, n = heads * (thread + 1) / n_threads - head;
-    const size_t step = c->k_tiled ? 16 : 1, k_part = step * n * c->k_head, v_part = n * c->v_head;
-    size_t asked = 0;
-    for (size_t at = 0; n > 0 && at < c->first && asked < MOST; at += step) {
-        for (size_t i = 0; i < k_part; i += LINE)
-            cpu_ask(keys + at * c->k_row + step * head * c->k_head + i);
-        for (size_t j = at; j < at + step && j < c->first; j++)
-            for (size_t i = 0; i < v_part; i += LINE)
-                cpu_ask(values + j * c->v_row + head * c->v_head + i);
-        asked += k_part + step * v_part;
+    const graph_sizes *s = &c->graph->sizes;
+    return (cpu_cache){.k = cache_of(c, op->layer, false),
+                       .v = cache_of(c, op->layer, true),
+                       .k_row = c->k_row,
+                       .v_row = c->v_row,
+                       .k_head = c->k_head,
+                       .v_head = c->v_head,
+                       .k_tiled = c->k_tiled,
+                       .k_format = quant_find(c->opt.k_format),
+                       .v_format = quant_find(c->opt.v_format),
+                       .n_heads = s->n_heads,
+                       .n_kv_heads = s->n_kv_heads,
+                       .d_head = s->d_head,
+                       .window = op->window,
+                       .scale = op->scale};
+}
+
+/* One token's attention reads keys and values that nothing has touched since the token before. It asks for
+ * them a block ahead; the first block of the head that a thread takes first is asked for while the new keys
+ * are made. */
+static void fetch_first_block(const cpu *c, const graph_attend *op, uint32_t thread)
+{
+    enum { LINE = 64 };
+    const cpu_cache cache = open_cache(c, op);
+    const size_t start = cpu_first_block(op->window, c->first), step = c->k_tiled ? 16 : 1;
+    const uint32_t head = (uint32_t)((size_t)cache.n_kv_heads * thread / pool_threads(c->pool));
+    const uint8_t *k = cpu_block_keys(&cache, head, start), *v = cpu_block_values(&cache, head, start);
+    for (size_t j = 0; j < CPU_KEY_BLOCK && start + j < c->first; j++) {
+        for (size_t i = 0; j % step == 0 && i < step * cache.k_head; i += LINE)
+            cpu_ask(k + j * cache.k_row + i);
+        for (size_t i = 0; i < cache.v_head; i += LINE)
+            cpu_ask(v + j * cache.v_row + i);
     }
 }
 
-void cpu_rope_kv(cpu *c, const graph_rope_kv *op, uint32_t thread)
+void cpu_rope_kv(cpu *c, const graph_op *o, uint32_t thread)
 {
+    const graph_rope_kv *op = &o->u.rope_kv;
     const graph_sizes *s = &c->graph->sizes;
     const size_t d_kv = (size_t)s->n_kv_heads * s->d_head;
     uint8_t *keys = cache_of(c, op->layer, false), *values = cache_of(c, op->layer, true);
-    if (c->n == 1)
-        fetch_cache(c, keys, values, thread);
+    if (c->n == 1 && o + 1 < c->graph->ops + c->graph->n_ops && o[1].kind == GRAPH_ATTEND)
+        fetch_first_block(c, &o[1].u.attend, thread);
     for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
         const size_t position = c->first + t;
         float *k = cpu_value(c, op->k, t);
@@ -137,25 +155,13 @@ void cpu_attend(cpu *c, const graph_op *o, uint32_t thread)
     const size_t step = group < CPU_ATTEND_ROWS ? CPU_ATTEND_ROWS / group : 1;
     const size_t n_steps = (c->n + step - 1) / step, n_items = n_steps * s->n_kv_heads;
     cpu_ahead ahead = cpu_read_following(c, &c->steps[o - c->graph->ops], c->n == 1, thread);
-    const cpu_cache cache = {.k = cache_of(c, op->layer, false),
-                             .v = cache_of(c, op->layer, true),
-                             .k_row = c->k_row,
-                             .v_row = c->v_row,
-                             .k_head = c->k_head,
-                             .v_head = c->v_head,
-                             .k_tiled = c->k_tiled,
-                             .k_format = quant_find(c->opt.k_format),
-                             .v_format = quant_find(c->opt.v_format),
-                             .n_heads = s->n_heads,
-                             .n_kv_heads = s->n_kv_heads,
-                             .d_head = s->d_head,
-                             .window = op->window,
-                             .scale = op->scale,
-                             .ahead = c->n == 1 ? &ahead : NULL};
+    cpu_cache cache = open_cache(c, op);
+    cache.ahead = c->n == 1 ? &ahead : NULL;
     for (size_t item; pool_take(c->pool, thread, n_items, &item);) {
         const size_t t = (n_steps - 1 - item / s->n_kv_heads) * step, n = c->n - t < step ? c->n - t : step;
         const uint32_t kv_head = (uint32_t)(item % s->n_kv_heads);
         const size_t at = kv_head * group * s->d_head;
+        cache.more_heads = c->n == 1 && item + 1 < n_items * (thread + 1) / pool_threads(c->pool);
         c->kernels.attend(&cache, kv_head, cpu_value(c, op->q, t) + at, stride, n, c->first + t,
                           cpu_value(c, op->out, t) + at, c->threads[thread].work);
     }

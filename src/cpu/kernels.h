@@ -104,8 +104,26 @@ typedef struct {
     uint32_t n_heads, n_kv_heads, d_head;
     size_t window; // positions that a query sees; 0: all before it and its own
     float scale;
-    cpu_ahead *ahead; // of one token; may be NULL
+    // One token's: what this thread reads next, asked for meanwhile
+    bool more_heads;  // the head after this one
+    cpu_ahead *ahead; // or what comes after attention; may be NULL
 } cpu_cache;
+
+/* The block of positions in which the first one lies that a query at `position` sees. */
+static inline size_t cpu_first_block(size_t window, size_t position)
+{
+    return (window && position + 1 > window ? position + 1 - window : 0) / CPU_KEY_BLOCK * CPU_KEY_BLOCK;
+}
+
+static inline const uint8_t *cpu_block_keys(const cpu_cache *c, uint32_t kv_head, size_t start)
+{
+    return c->k + start * c->k_row + kv_head * (c->k_tiled ? 16 : 1) * c->k_head;
+}
+
+static inline const uint8_t *cpu_block_values(const cpu_cache *c, uint32_t kv_head, size_t start)
+{
+    return c->v + start * c->v_row + kv_head * c->v_head;
+}
 
 /* Attention of the query heads that share kv_head, for n_tokens tokens of which the first stands at
  * `position`. q and out: [n_tokens] rows `stride` apart, of which the group's heads, side by side, come

@@ -134,16 +134,38 @@ typedef struct {
     const uint8_t *k_half, *v_half;
     size_t k_tile, v_row;          // bytes from 16 positions to the next, from one to the next
     float *keys, *values;          // [d][KEYS], [KEYS][d]
-    cpu_ahead *ahead;              // of a block in the cache; may be NULL
+    // Of a block in the cache: the next one, or if there is none what comes after; either may be NULL
+    const uint8_t *next_k, *next_v;
+    cpu_ahead *ahead;
 } key_block;
 
-/* Attention reads little and computes much: memory has time for the weights that come after it. */
 LANES_INLINE void fetch_ahead(cpu_ahead *a)
 {
-    if (PREFETCH_BYTES > 0 && a && a->at < a->end) {
+    if (a && a->at < a->end) {
         PREFETCH_FAR(a->at);
         a->at += 64;
     }
+}
+
+/* Attention waits for memory unless it has asked a block before: 32 bytes of each tile of VECTORS * LANES
+ * keys, i-th pair of them in turns. */
+LANES_INLINE void fetch_keys(const key_block *b, size_t key, size_t i)
+{
+    if (PREFETCH_BYTES > 0 && b->next_k)
+        for (size_t t = i % 2; t < VECTORS * LANES / 16; t += 2)
+            PREFETCH_FAR(b->next_k + (key / 16 + t) * b->k_tile + 32 * i);
+    else if (PREFETCH_BYTES > 0)
+        fetch_ahead(b->ahead);
+}
+
+/* The same of the values of row j, those at ... of `vectors` registers. */
+LANES_INLINE void fetch_values(const key_block *b, size_t j, size_t at, size_t vectors)
+{
+    if (PREFETCH_BYTES > 0 && b->next_v)
+        for (size_t i = 0; i < 2 * LANES * vectors; i += 64)
+            PREFETCH_FAR(b->next_v + j * b->v_row + 2 * at + i);
+    else if (PREFETCH_BYTES > 0)
+        fetch_ahead(b->ahead);
 }
 
 /* scores[r][key ... key + VECTORS * LANES - 1] of n rows (a constant). */
@@ -161,7 +183,7 @@ LANES_INLINE void score_keys(const key_block *b, bool in_cache, const float *con
     for (size_t i = 0; i < d; i++) {
         vf k[VECTORS];
         if (in_cache)
-            fetch_ahead(b->ahead);
+            fetch_keys(b, key, i);
 #pragma GCC unroll 4
         for (size_t v = 0; v < VECTORS; v++)
             k[v] = in_cache ? vf_f16(half[v] + 32 * i) : vf_load(b->keys + KEYS * i + key + LANES * v);
@@ -191,7 +213,7 @@ LANES_INLINE void sum_values(const key_block *b, bool in_cache, const float *wei
     for (size_t j = 0; j < n_keys; j++, half += b->v_row, value += d) {
         vf x[VECTORS];
         if (in_cache)
-            fetch_ahead(b->ahead);
+            fetch_values(b, j, at, vectors);
 #pragma GCC unroll 4
         for (size_t v = 0; v < vectors; v++)
             x[v] = in_cache ? vf_f16(half + 2 * LANES * v) : vf_load(value + LANES * v);
@@ -309,8 +331,13 @@ LANES_INLINE void attend_block(const cpu_cache *c, uint32_t kv_head, size_t star
 {
     const size_t d = c->d_head;
     float *scores = scratch + 2 * KEYS * d, *sums = scores + SLICE * KEYS, *row = sums + SLICE * d;
-    const key_block b = {.k_half = c->k + start * c->k_row + kv_head * 16 * c->k_head,
-                         .v_half = c->v + start * c->v_row + kv_head * c->v_head,
+    const bool ends = start + n_keys > rows->position[rows->n - 1], known = !ends || c->more_heads;
+    const uint32_t then = ends ? kv_head + 1 : kv_head;
+    const size_t next = ends ? cpu_first_block(c->window, rows->position[0]) : start + KEYS;
+    const key_block b = {.k_half = cpu_block_keys(c, kv_head, start),
+                         .v_half = cpu_block_values(c, kv_head, start),
+                         .next_k = known ? cpu_block_keys(c, then, next) : NULL,
+                         .next_v = known ? cpu_block_values(c, then, next) : NULL,
                          .k_tile = 16 * c->k_row,
                          .v_row = c->v_row,
                          .keys = scratch,
@@ -339,11 +366,10 @@ LANES_INLINE void attend_block(const cpu_cache *c, uint32_t kv_head, size_t star
 LANES_INLINE void attend_slice(const cpu_cache *c, uint32_t kv_head, attend_rows *rows, float *scratch)
 {
     const size_t d = c->d_head, last = rows->position[rows->n - 1], earliest = rows->position[0];
-    const size_t first = c->window && earliest + 1 > c->window ? earliest + 1 - c->window : 0;
     float *sums = scratch + 2 * KEYS * d + SLICE * KEYS;
     const bool in_cache = rows->n <= FEW_ROWS && c->k_tiled && c->v_format->id == QUANT_F16;
     memset(sums, 0, (size_t)rows->n * d * sizeof *sums);
-    for (size_t start = first / KEYS * KEYS; start <= last; start += KEYS) {
+    for (size_t start = cpu_first_block(c->window, earliest); start <= last; start += KEYS) {
         const size_t n_keys = last + 1 - start < KEYS ? last + 1 - start : KEYS;
         if (in_cache)
             attend_block(c, kv_head, start, n_keys, true, rows, scratch);
