@@ -79,25 +79,6 @@ struct cpu {
     size_t head_row, head_rows;
 };
 
-/* Asks for the cache line at p: to be read before long, or to be changed at once. */
-static inline void cpu_ask(const void *p)
-{
-#if defined(__GNUC__)
-    __builtin_prefetch(p, 0, 2);
-#else
-    (void)p;
-#endif
-}
-
-static inline void cpu_ask_to_change(const void *p)
-{
-#if defined(__GNUC__)
-    __builtin_prefetch(p, 1, 2);
-#else
-    (void)p;
-#endif
-}
-
 static inline float *cpu_value(const cpu *c, graph_value v, size_t token)
 {
     const graph_value_info *info = &c->graph->values[v];

@@ -111,17 +111,9 @@ static cpu_cache open_cache(const cpu *c, const graph_attend *op)
  * are made. */
 static void fetch_first_block(const cpu *c, const graph_attend *op, uint32_t thread)
 {
-    enum { LINE = 64 };
     const cpu_cache cache = open_cache(c, op);
-    const size_t start = cpu_first_block(op->window, c->first), step = c->k_tiled ? 16 : 1;
-    const uint32_t head = (uint32_t)((size_t)cache.n_kv_heads * thread / pool_threads(c->pool));
-    const uint8_t *k = cpu_block_keys(&cache, head, start), *v = cpu_block_values(&cache, head, start);
-    for (size_t j = 0; j < CPU_KEY_BLOCK && start + j < c->first; j++) {
-        for (size_t i = 0; j % step == 0 && i < step * cache.k_head; i += LINE)
-            cpu_ask(k + j * cache.k_row + i);
-        for (size_t i = 0; i < cache.v_head; i += LINE)
-            cpu_ask(v + j * cache.v_row + i);
-    }
+    const size_t head = (size_t)cache.n_kv_heads * thread / pool_threads(c->pool);
+    cpu_ask_block(&cache, (uint32_t)head, cpu_first_block(op->window, c->first));
 }
 
 void cpu_rope_kv(cpu *c, const graph_op *o, uint32_t thread)

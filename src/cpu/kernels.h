@@ -125,6 +125,39 @@ static inline const uint8_t *cpu_block_values(const cpu_cache *c, uint32_t kv_he
     return c->v + start * c->v_row + kv_head * c->v_head;
 }
 
+/* Asks for the cache line at p: to be read before long, or to be changed at once. */
+static inline void cpu_ask(const void *p)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(p, 0, 2);
+#else
+    (void)p;
+#endif
+}
+
+static inline void cpu_ask_to_change(const void *p)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(p, 1, 2);
+#else
+    (void)p;
+#endif
+}
+
+/* Asks for all of a block, in one burst. */
+static inline void cpu_ask_block(const cpu_cache *c, uint32_t kv_head, size_t start)
+{
+    enum { LINE = 64 };
+    const uint8_t *k = cpu_block_keys(c, kv_head, start), *v = cpu_block_values(c, kv_head, start);
+    const size_t step = c->k_tiled ? 16 : 1;
+    for (size_t j = 0; j < CPU_KEY_BLOCK; j++) {
+        for (size_t i = 0; j % step == 0 && i < step * c->k_head; i += LINE)
+            cpu_ask(k + j * c->k_row + i);
+        for (size_t i = 0; i < c->v_head; i += LINE)
+            cpu_ask(v + j * c->v_row + i);
+    }
+}
+
 /* Attention of the query heads that share kv_head, for n_tokens tokens of which the first stands at
  * `position`. q and out: [n_tokens] rows `stride` apart, of which the group's heads, side by side, come
  * first. scratch: cpu_attend_scratch floats. */

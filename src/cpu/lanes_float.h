@@ -343,6 +343,8 @@ LANES_INLINE void attend_block(const cpu_cache *c, uint32_t kv_head, size_t star
                          .keys = scratch,
                          .values = scratch + KEYS * d,
                          .ahead = c->ahead};
+    if (!in_cache && known && c->ahead)
+        cpu_ask_block(c, then, next);
     if (!in_cache)
         load_block(c, kv_head, start, n_keys, &b, row);
     for (int r = 0; r < rows->n; r += ATTEND_ROWS) {
