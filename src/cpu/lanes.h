@@ -217,31 +217,37 @@ LANES_INLINE void add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x,
 }
 
 /* One token against groups of rows. Prefetching runs ahead of the weights by PREFETCH_BYTES and goes on at
- * `next` from the end. What rounding left over is multiplied while a unit is in the first-level cache. */
+ * `next` from the end. What rounding left over is multiplied while a unit is in the first-level cache, so that
+ * requests never pause; where there are none, while a group is, which is less code. */
 LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t n_groups, const cpu_rows *x,
                        float *y, const uint8_t *next)
 {
+    const bool beside = PREFETCH_BYTES > 0;
     const size_t blocks = is_super(kind) ? 8 : 2, n_blocks = w->cols / BLOCK;
-    const uint8_t *unit = w->data + group * w->group_bytes, *end = unit + n_groups * w->group_bytes;
-    for (size_t g = 0; g < n_groups; g++, y += PACK_ROWS) {
-        vf f[SUBS], rest[SUBS];
-        for (size_t sub = 0; sub < SUBS; sub++)
-            f[sub] = rest[sub] = vf_zero();
-        for (size_t u = 0; u < w->n_units; u++, unit += w->unit_bytes) {
-            const uint8_t *far = unit + PREFETCH_BYTES;
-            if (PREFETCH_BYTES > 0 && far >= end && next)
-                far = next + (far - end);
-            for (size_t line = 0; line < head_of(kind); line += 64)
-                fetch(unit + line, far + line);
-            const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
-            for (size_t b = 0; b < blocks && b < left; b++)
-                add_block(kind, unit, x, b, first + b, far, f);
-            for (size_t b = 0; x->rest && b < blocks && b < left; b++)
-                add_block(kind, unit, x->rest, b, first + b, NULL, rest);
+    const uint8_t *p = w->data + group * w->group_bytes, *end = p + n_groups * w->group_bytes;
+    for (size_t g = 0; g < n_groups; g++, p += w->group_bytes, y += PACK_ROWS)
+        for (const cpu_rows *q = x; q; q = beside ? NULL : q->rest) {
+            const uint8_t *unit = p;
+            vf f[SUBS], rest[SUBS];
+            for (size_t sub = 0; sub < SUBS; sub++)
+                f[sub] = rest[sub] = vf_zero();
+            for (size_t u = 0; u < w->n_units; u++, unit += w->unit_bytes) {
+                const uint8_t *far = unit + PREFETCH_BYTES;
+                if (PREFETCH_BYTES > 0 && far >= end && next)
+                    far = next + (far - end);
+                for (size_t line = 0; line < head_of(kind); line += 64)
+                    fetch(unit + line, far + line);
+                const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
+                for (size_t b = 0; b < blocks && b < left; b++)
+                    add_block(kind, unit, q, b, first + b, far, f);
+                for (size_t b = 0; beside && x->rest && b < blocks && b < left; b++)
+                    add_block(kind, unit, x->rest, b, first + b, NULL, rest);
+            }
+            for (size_t sub = 0; sub < SUBS; sub++)
+                vf_store(y + LANES * sub, q != x            ? vf_add(vf_load(y + LANES * sub), f[sub])
+                                          : beside && x->rest ? vf_add(f[sub], rest[sub])
+                                                              : f[sub]);
         }
-        for (size_t sub = 0; sub < SUBS; sub++)
-            vf_store(y + LANES * sub, x->rest ? vf_add(f[sub], rest[sub]) : f[sub]);
-    }
 }
 
 /* ---- many tokens -------------------------------------------------------------------------------- */
