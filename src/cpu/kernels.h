@@ -125,23 +125,21 @@ static inline const uint8_t *cpu_block_values(const cpu_cache *c, uint32_t kv_he
     return c->v + start * c->v_row + kv_head * c->v_head;
 }
 
+#if defined(__GNUC__)
+#define CPU_PREFETCH(p, change) __builtin_prefetch(p, change, 2)
+#else
+#define CPU_PREFETCH(p, change) ((void)(p))
+#endif
+
 /* Asks for the cache line at p: to be read before long, or to be changed at once. */
 static inline void cpu_ask(const void *p)
 {
-#if defined(__GNUC__)
-    __builtin_prefetch(p, 0, 2);
-#else
-    (void)p;
-#endif
+    CPU_PREFETCH(p, 0);
 }
 
 static inline void cpu_ask_to_change(const void *p)
 {
-#if defined(__GNUC__)
-    __builtin_prefetch(p, 1, 2);
-#else
-    (void)p;
-#endif
+    CPU_PREFETCH(p, 1);
 }
 
 /* Asks for all of a block, in one burst. */
