@@ -520,43 +520,63 @@ static void set_exact_weights(product *p, const oracle_format *f, size_t cols, u
     read_weights(f, data, ROWS * cols, p->values);
 }
 
-/* The packed form gives the very same numbers where sums are exact, token by token and together. */
+/* Sums of row r and the inputs x [cols] in units of 1/32: of weights, of their upper nibbles with 8 for the lower
+ * ones, as bytes may be multiplied by what rounding left over, and of sizes. */
+typedef struct {
+    int64_t whole, upper, sizes;
+} exact_sums;
+
+static exact_sums sum_exactly(const product *p, const int8_t *x, size_t r)
+{
+    exact_sums s = {0, 0, 0};
+    for (size_t i = 0; i < p->x.cols; i++) {
+        const int64_t w = (int64_t)(p->values[r * p->x.cols + i] * 4), term = w * x[i];
+        s.whole += term;
+        s.upper += (((w + 128) & 0xF0) - 120) * x[i];
+        s.sizes += term < 0 ? -term : term;
+    }
+    return s;
+}
+
+/* The packed form gives the very same numbers where sums are exact, token by token and together; so does what
+ * rounding left over, by itself and added. */
 static void check_exact_packed(const cpu_kernels *k, product *p, const oracle_format *f)
 {
     const pack_kind packing = pack_kind_of(f->id);
     if (packing == PACK_NONE || !k->gemv[packing])
         return;
     enum { PADDED = (ROWS + PACK_ROWS - 1) / PACK_ROWS * PACK_ROWS };
-    float one[PADDED], many[8 * PADDED];
+    float one[PADDED], left[PADDED], both[PADDED], many[8 * PADDED], many_left[8 * PADDED];
     cpu_packed w = pack_plan(packing, ROWS, p->x.cols);
     uint8_t *data = place(&mem_packed, BACK, w.n_groups * w.group_bytes);
     pack_groups(&w, data, &p->w, 0, w.n_groups);
     w.data = data;
-    k->gemm[packing](&w, 0, w.n_groups, &p->x, many, PADDED, place(&mem_scratch, BACK, p->x.cols * CPU_PANEL_BYTES), NULL);
-    const cpu_rows all = p->x;
-    for (size_t t = 0; t < all.n_tokens; t++) {
-        const size_t blocks = all.q_stride / 16;
-        const cpu_rows x = {.n_tokens = 1,
-                            .cols = all.cols,
-                            .q = all.q + t * all.q_stride,
-                            .d = all.d + t * blocks,
-                            .sums = all.sums + t * blocks,
-                            .starts = all.starts + t * blocks,
-                            .block_sums = all.block_sums + t * (blocks / 2),
-                            .q_stride = all.q_stride};
+    void *scratch = place(&mem_scratch, BACK, p->x.cols * CPU_PANEL_BYTES);
+    cpu_rows all_left = p->x;
+    all_left.is_rest = true;
+    k->gemm[packing](&w, 0, w.n_groups, &p->x, many, PADDED, scratch, NULL);
+    k->gemm[packing](&w, 0, w.n_groups, &all_left, many_left, PADDED, scratch, NULL);
+    for (size_t t = 0; t < p->x.n_tokens; t++) {
+        const cpu_rows x = cpu_row(&p->x, t), rest = cpu_row(&all_left, t);
+        cpu_rows with_rest = x;
+        with_rest.rest = &rest;
         k->gemv[packing](&w, 0, w.n_groups, &x, one, NULL);
+        k->gemv[packing](&w, 0, w.n_groups, &rest, left, NULL);
+        k->gemv[packing](&w, 0, w.n_groups, &with_rest, both, NULL);
         for (size_t r = 0; r < ROWS; r++) {
-            int64_t sum = 0, sizes = 0;
-            for (size_t i = 0; i < all.cols; i++) {
-                const int64_t term = (int64_t)(p->values[r * all.cols + i] * 4) * x.q[i];
-                sum += term;
-                sizes += term < 0 ? -term : term;
-            }
-            if (sizes >= 1 << 22) // offsets of up to 128 make the partial sums larger than the terms
+            const exact_sums s = sum_exactly(p, x.q, r);
+            if (s.sizes >= 1 << 22) // offsets of up to 128 make the partial sums larger than the terms
                 continue;
-            CHECK_MSG((double)one[r] * 32 == (double)sum && (double)many[t * PADDED + r] * 32 == (double)sum,
-                      "%s packed %s: %.17g and %.17g, %lld", k->name, f->name, (double)one[r] * 32,
-                      (double)many[t * PADDED + r] * 32, (long long)sum);
+            const double together = (double)many[t * PADDED + r] * 32, rest_together = (double)many_left[t * PADDED + r] * 32;
+            const double alone = (double)one[r] * 32, rest_alone = (double)left[r] * 32;
+            const bool bytes = f->id == QUANT_Q8_0 || f->id == QUANT_IQ4_NL;
+            CHECK_MSG(alone == (double)s.whole && together == alone, "%s packed %s: %.17g and %.17g, %lld", k->name, f->name,
+                      alone, together, (long long)s.whole);
+            CHECK_MSG((rest_alone == (double)s.whole || (bytes && rest_alone == (double)s.upper)) && rest_together == rest_alone,
+                      "%s packed %s, of the rest: %.17g and %.17g, %lld or %lld", k->name, f->name, rest_alone, rest_together,
+                      (long long)s.whole, (long long)s.upper);
+            CHECK_MSG((double)both[r] * 32 == alone + rest_alone, "%s packed %s, with the rest: %.17g, %.17g and %.17g", k->name,
+                      f->name, (double)both[r] * 32, alone, rest_alone);
         }
     }
 }
@@ -586,16 +606,11 @@ static void check_exact(const cpu_kernels *k, product *p, const oracle_format *f
     check_exact_packed(k, p, f);
     for (size_t t = 0; t < TOKENS; t++)
         for (size_t r = 0; r < ROWS; r++) {
-            int64_t sum = 0, all = 0; // in units of 1/32: the scales' smallest product
-            for (size_t i = 0; i < cols; i++) {
-                const int64_t term = (int64_t)(p->values[r * cols + i] * 4) * q[t * cols + i];
-                sum += term;
-                all += term < 0 ? -term : term;
-            }
+            const exact_sums s = sum_exactly(p, q + t * cols, r);
             CHECK(p->values[r * cols] * 4 == floor(p->values[r * cols] * 4));
             const double got = (double)y[t * ROWS + r] * 32;
-            CHECK_MSG(all >= 1 << 24 || got == (double)sum, "%s %s pattern %d: %.17g, %lld",
-                      k->name, f->name, pattern, got, (long long)sum);
+            CHECK_MSG(s.sizes >= 1 << 24 || got == (double)s.whole, "%s %s pattern %d: %.17g, %lld",
+                      k->name, f->name, pattern, got, (long long)s.whole);
         }
 }
 

@@ -84,7 +84,7 @@ static void round_row(cpu *c, const cpu_int8 *q, const float *x, size_t width, s
     cpu_derive_sums(q->d + at, q->sums + at, width / CPU_BLOCK, q->starts + at, q->block_sums + at / 2);
 }
 
-static cpu_rows int8_rows(const cpu_int8 *q, size_t n, size_t width)
+static cpu_rows int8_rows(const cpu *c, const cpu_int8 *q, size_t n, size_t width)
 {
     return (cpu_rows){.n_tokens = n,
                       .cols = width,
@@ -93,7 +93,8 @@ static cpu_rows int8_rows(const cpu_int8 *q, size_t n, size_t width)
                       .sums = q->sums,
                       .starts = q->starts,
                       .block_sums = q->block_sums,
-                      .q_stride = (width + CPU_PAD - 1) / CPU_PAD * CPU_PAD};
+                      .q_stride = (width + CPU_PAD - 1) / CPU_PAD * CPU_PAD,
+                      .is_rest = q == &c->fine};
 }
 
 /* One token: every thread makes the input for itself, which is cheaper than a barrier. */
@@ -101,7 +102,7 @@ static cpu_rows one_input(cpu *c, const graph_linear *op, const cpu_step *s, siz
 {
     const cpu_thread *t = &c->threads[thread];
     const size_t width = c->graph->values[op->in].width;
-    cpu_rows rows = int8_rows(&t->q, 1, width);
+    cpu_rows rows = int8_rows(c, &t->q, 1, width);
     rows.f = norm_input(c, op, cpu_value(c, op->in, row), t->normed);
     rows.f_stride = width;
     if (s->int8)
@@ -124,7 +125,7 @@ static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, s
 {
     const size_t width = c->graph->values[op->in].width;
     const bool wide = s->wide && !s->fine && n >= CPU_WIDE_TOKENS;
-    cpu_rows rows = int8_rows(&c->q, n, width);
+    cpu_rows rows = int8_rows(c, &c->q, n, width);
     for (size_t t = thread; t < n; t += pool_threads(c->pool)) {
         float *normed = c->normed + t * width;
         const float *x = norm_input(c, op, cpu_value(c, op->in, row + t), normed);
@@ -202,7 +203,7 @@ static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t
         c->kernels.wide[p->kind](p, group, n_groups, x, tile, stride, &c->threads[thread].panels, next);
     else
         c->kernels.gemm[p->kind](p, group, n_groups, x, tile, stride, work, next.at);
-    const float *b = x->q == c->fine.q ? NULL : cpu_vector(c, op->bias[w]); // once
+    const float *b = x->is_rest ? NULL : cpu_vector(c, op->bias[w]); // once
     if (b)
         for (size_t i = 0; i < x->n_tokens; i++)
             for (size_t r = 0; r < at->n_rows; r++)
@@ -213,7 +214,7 @@ static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t
 static void add_rest(cpu *c, const graph_linear *op, const cpu_step *s, const chunk *at, const cpu_rows *x,
                      float *tile, size_t stride, uint32_t thread)
 {
-    const cpu_rows rest = int8_rows(&c->fine, x->n_tokens, x->cols);
+    const cpu_rows rest = int8_rows(c, &c->fine, x->n_tokens, x->cols);
     float *more = tile + stride * x->n_tokens;
     multiply(c, op, s, at->out, at, &rest, more, stride, (cpu_next){NULL, 0}, thread);
     for (size_t t = 0; t < x->n_tokens; t++)
@@ -253,7 +254,7 @@ void cpu_linear(cpu *c, const graph_op *o, size_t row, size_t n, float *logits, 
     const graph_linear *op = &o->u.linear;
     const cpu_step *s = &c->steps[o - c->graph->ops];
     cpu_rows x = n == 1 && !s->fine ? one_input(c, op, s, row, thread) : many_inputs(c, op, s, row, n, thread);
-    const cpu_rows rest = int8_rows(&c->fine, n, x.cols);
+    const cpu_rows rest = int8_rows(c, &c->fine, n, x.cols);
     if (n == 1 && s->fine && s->packed[0])
         x.rest = &rest;
     const size_t rows = n == 1 ? s->one_rows : CPU_MANY_ROWS, n_chunks = count_chunks(c, op, s, rows);

@@ -33,8 +33,23 @@ struct cpu_rows {
     const float *block_sums; // [n_tokens][q_stride / 32]: sums of d q
     size_t q_stride;
     const uint16_t *wide; // bfloat16 [n_tokens rounded up to CPU_WIDE_TOKENS][q_stride], or NULL
-    const cpu_rows *rest; // one token: what rounding left over, as int8 again, to be added; or NULL
+    bool is_rest;         // these are what rounding left over of inputs: a few bits of weights are enough
+    const cpu_rows *rest; // one token: such, as int8 again, to be added; or NULL
 };
+
+/* Token t alone. */
+static inline cpu_rows cpu_row(const cpu_rows *x, size_t t)
+{
+    const size_t at = x->q_stride / 16 * t;
+    cpu_rows row = *x;
+    row.n_tokens = 1;
+    row.q += x->q_stride * t;
+    row.d += at;
+    row.sums += at;
+    row.starts += at;
+    row.block_sums += at / 2;
+    return row;
+}
 
 /* starts and block_sums of a row from d and sums [n], n even. */
 static inline void cpu_derive_sums(const float *d, const int32_t *sums, size_t n, int32_t *starts, float *block_sums)

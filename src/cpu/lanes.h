@@ -26,10 +26,19 @@
  *                  (128, or 0 if vi_byte(v) makes them signed); vi_byte(v)
  *   vf_load(p) vf_store(p, v) vf_zero() vf_set1(x) vf_add vf_mul vf_fma(a, b, c) = a * b + c
  *   vf_int(vi) vf_f16(p) vf_u8(p) vf_i8(p)   from int32, LANES halves, LANES bytes
+ *   KEEP(p) ROLLED may be defined: before a block at p, so that the compiler knows p no longer as a sum; before a
+ *                  loop over its lines, how to unroll it
  *   OWN_TILES      if defined, panel_store and tile_sums are the ISA file's own, after this one
  */
 #include "cpu/kernels.h"
 #include "cpu/lanes_packed.h"
+
+#ifndef KEEP
+#define KEEP(p) ((void)(p))
+#endif
+#ifndef ROLLED
+#define ROLLED _Pragma("GCC unroll 4")
+#endif
 
 enum {
     SUBS = PACK_ROWS / LANES,                                // registers a line
@@ -45,9 +54,11 @@ LANES_INLINE int steps_of(pack_kind kind)
                                            : ACC_STEPS(15);
 }
 
-/* A sum of products that is emptied into int32 as often as it must. */
+/* A sum of products of 16 columns, four a step, that is emptied into int32 as often as it must. */
+enum { RUN_STEPS = 4 };
+
 typedef struct {
-    vacc low, high; // high: of the upper nibbles of bytes, when they are split
+    vacc low, high; // high: of the upper nibbles of bytes, when they are split; low: where they start, then
     vi sum;
     int steps;
 } running;
@@ -67,12 +78,18 @@ LANES_INLINE running run_start(void)
     return (running){acc_zero(), acc_zero(), vi_set1(0), 0};
 }
 
-/* How weights meet acc_dot: as they are, as bytes of any value, or as two nibbles. */
-typedef enum { SMALL, BYTES, NIBBLES } byte_form;
+/* How weights meet acc_dot: as they are, as bytes of any value, as two nibbles, or as the upper one of these
+ * alone, which is enough for what rounding left over of the input: a tenth of an error of a 254th. */
+typedef enum { SMALL, BYTES, NIBBLES, UPPER } byte_form;
 
 LANES_INLINE byte_form form_of(pack_kind kind)
 {
     return !is_byte(kind) ? SMALL : SPLIT_BYTES ? NIBBLES : BYTES;
+}
+
+LANES_INLINE byte_form rest_form_of(pack_kind kind)
+{
+    return form_of(kind) == NIBBLES ? UPPER : form_of(kind);
 }
 
 LANES_INLINE vi run_sum(const running *r, byte_form form)
@@ -80,7 +97,7 @@ LANES_INLINE vi run_sum(const running *r, byte_form form)
     if (form == BYTES)
         return acc_sum_byte(r->low);
     const vi sum = acc_sum(r->low);
-    return form == NIBBLES ? vi_add(sum, vi_left32(acc_sum(r->high), 4)) : sum;
+    return form == NIBBLES || form == UPPER ? vi_add(sum, vi_left32(acc_sum(r->high), 4)) : sum;
 }
 
 LANES_INLINE void run_add(running *r, byte_form form, int steps, vi w, vi x)
@@ -88,21 +105,23 @@ LANES_INLINE void run_add(running *r, byte_form form, int steps, vi w, vi x)
     if (form == NIBBLES) {
         r->low = acc_dot(r->low, low(w), x);
         r->high = acc_dot(r->high, high(w), x);
+    } else if (form == UPPER) {
+        r->high = acc_dot(r->high, high(w), x);
     } else if (form == BYTES) {
         r->low = acc_dot_byte(r->low, w, x);
     } else {
         r->low = acc_dot(r->low, w, x);
     }
-    if (++r->steps < steps)
+    if (steps >= RUN_STEPS || ++r->steps < steps)
         return;
     r->sum = vi_add(r->sum, run_sum(r, form));
     r->low = r->high = acc_zero();
     r->steps = 0;
 }
 
-LANES_INLINE vi run_end(const running *r, byte_form form)
+LANES_INLINE vi run_end(const running *r, byte_form form, int steps)
 {
-    return r->steps == 0 ? r->sum : vi_add(r->sum, run_sum(r, form));
+    return steps < RUN_STEPS && r->steps == 0 ? r->sum : vi_add(r->sum, run_sum(r, form));
 }
 
 /* ---- one token ---------------------------------------------------------------------------------- */
@@ -128,9 +147,12 @@ LANES_INLINE vi half_weights(pack_kind kind, const uint8_t *p, int j, int half)
     return in_place(kind, half) ? vi_and(vi_load(p + 64 * j), vi_bytes(0xF0)) : weights(kind, p, j, half);
 }
 
-/* Where sums of 16 columns start whose weights stand above 0. */
-LANES_INLINE vi start_of(pack_kind kind, int32_t start)
+/* Where sums of 16 columns start whose weights stand above 0. The lower nibbles of which there are only upper
+ * ones count as 8. */
+LANES_INLINE vi start_of(pack_kind kind, byte_form form, int32_t start)
 {
+    if (form == UPPER)
+        return vi_set1(15 * start);
     const vi v = vi_set1(start);
     switch (zero_of(kind)) {
     case 16:
@@ -149,32 +171,33 @@ LANES_INLINE vi start_of(pack_kind kind, int32_t start)
 enum { TOGETHER = LANES == 4 ? SUBS : 1 };
 
 /* Sums over columns 0 ... 15 and 16 ... 31 of a block, for TOGETHER registers of a line from p on. */
-LANES_INLINE void half_sums(pack_kind kind, const uint8_t *p, const int8_t *x, const int32_t *starts,
-                            const uint8_t *far, vi sums[2][TOGETHER])
+LANES_INLINE void half_sums(pack_kind kind, byte_form form, const uint8_t *p, const int8_t *x,
+                            const int32_t *starts, const uint8_t *far, vi sums[2][TOGETHER])
 {
-    const byte_form form = form_of(kind);
-    const vi low_start = zero_of(kind) ? start_of(kind, starts[0]) : vi_set1(0);
-    const vi high_start = zero_of(kind) ? start_of(kind, starts[1]) : vi_set1(0);
+    KEEP(p);
+    KEEP(x);
+    const vi low_start = zero_of(kind) ? start_of(kind, form, starts[0]) : vi_set1(0);
+    const vi high_start = zero_of(kind) ? start_of(kind, form, starts[1]) : vi_set1(0);
     running r[2][TOGETHER];
     for (int sub = 0; sub < TOGETHER; sub++) {
         r[0][sub] = run_from(low_start);
         r[1][sub] = run_from(in_place(kind, 1) ? vi_left32(high_start, 4) : high_start);
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) {
-        // Bytes have lines of their own in each half; else the halves take turns at a line.
-        const bool turns = TOGETHER > 1 && kind != PACK_Q8_0;
-        const int half = turns ? i % 2 : i / 4, j = turns ? i / 2 : i % 4;
-        if (far && 64 * (size_t)i < block_of(kind))
-            fetch(p + 64 * i, far + 64 * i);
-        const vi four = vi_four(x + 16 * half + 4 * j);
+    ROLLED
+    for (int j = 0; j < RUN_STEPS; j++)
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) { // of nibbles, both are in one line
+            const size_t line = 64 * (size_t)(4 * half + j);
+            if (far && line < block_of(kind))
+                fetch(p + line, far + line);
+            const vi four = vi_four(x + 16 * half + 4 * j);
 #pragma GCC unroll 4
-        for (int sub = 0; sub < TOGETHER; sub++)
-            run_add(&r[half][sub], form, steps_of(kind), half_weights(kind, p + 4 * LANES * sub, j, half), four);
-    }
+            for (int sub = 0; sub < TOGETHER; sub++)
+                run_add(&r[half][sub], form, steps_of(kind), half_weights(kind, p + 4 * LANES * sub, j, half), four);
+        }
     for (int sub = 0; sub < TOGETHER; sub++) {
-        sums[0][sub] = run_end(&r[0][sub], form);
-        sums[1][sub] = run_end(&r[1][sub], form);
+        sums[0][sub] = run_end(&r[0][sub], form, steps_of(kind));
+        sums[1][sub] = run_end(&r[1][sub], form, steps_of(kind));
     }
 }
 
@@ -201,14 +224,14 @@ LANES_INLINE vf add_sums(pack_kind kind, const uint8_t *w, const cpu_rows *x, si
 }
 
 /* Block b of the input against block u of the unit w, added to the sums of 16 rows. */
-LANES_INLINE void add_block(pack_kind kind, const uint8_t *w, const cpu_rows *x, size_t u, size_t b,
-                            const uint8_t *far, vf f[SUBS])
+LANES_INLINE void add_block(pack_kind kind, byte_form form, const uint8_t *w, const cpu_rows *x, size_t u,
+                            size_t b, const uint8_t *far, vf f[SUBS])
 {
     const size_t at = head_of(kind) + block_of(kind) * u;
 #pragma GCC unroll 4
     for (size_t first = 0; first < SUBS; first += TOGETHER) {
         vi sums[2][TOGETHER];
-        half_sums(kind, w + at + 4 * LANES * first, x->q + BLOCK * b, x->starts + 2 * b,
+        half_sums(kind, form, w + at + 4 * LANES * first, x->q + BLOCK * b, x->starts + 2 * b,
                   far && first == 0 ? far + at : NULL, sums);
 #pragma GCC unroll 4
         for (size_t i = 0; i < TOGETHER; i++)
@@ -239,9 +262,12 @@ LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t
                     fetch(unit + line, far + line);
                 const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
                 for (size_t b = 0; b < blocks && b < left; b++)
-                    add_block(kind, unit, q, b, first + b, far, f);
+                    if (rest_form_of(kind) != form_of(kind) && q->is_rest)
+                        add_block(kind, rest_form_of(kind), unit, q, b, first + b, far, f);
+                    else
+                        add_block(kind, form_of(kind), unit, q, b, first + b, far, f);
                 for (size_t b = 0; beside && x->rest && b < blocks && b < left; b++)
-                    add_block(kind, unit, x->rest, b, first + b, NULL, rest);
+                    add_block(kind, rest_form_of(kind), unit, x->rest, b, first + b, NULL, rest);
             }
             for (size_t sub = 0; sub < SUBS; sub++)
                 vf_store(y + LANES * sub, q != x            ? vf_add(vf_load(y + LANES * sub), f[sub])
@@ -331,7 +357,7 @@ LANES_INLINE void tile_sums(pack_kind kind, const uint8_t *part, size_t row, siz
     }
     for (int v = 0; v < TILE_VECTORS; v++)
         for (int t = 0; t < n; t++) {
-            sums[v][t] = run_end(&r[v][t], splits(kind) ? SMALL : form_of(kind));
+            sums[v][t] = run_end(&r[v][t], splits(kind) ? SMALL : form_of(kind), steps_of(kind));
             if (splits(kind))
                 sums[v][t] = vi_add(sums[v][t], vi_left32(acc_sum(r[v][t].high), 4));
         }
@@ -362,7 +388,7 @@ LANES_INLINE void tile(pack_kind kind, const uint8_t *panel, size_t stride, size
 #pragma GCC unroll 6
                 for (int t = 0; t < n; t++) {
                     if (zero_of(kind))
-                        i[v][t] = vi_add(i[v][t], start_of(kind, starts[(size_t)t * d_stride]));
+                        i[v][t] = vi_add(i[v][t], start_of(kind, form_of(kind), starts[(size_t)t * d_stride]));
                     f[v][t] = add_half(f[v][t], i[v][t], vf_load(scale), d[(size_t)t * d_stride]);
                 }
             }
@@ -426,6 +452,16 @@ LANES_INLINE void gemm(pack_kind kind, const cpu_packed *w, size_t group, size_t
     }
 }
 
+/* Panels hold both nibbles of bytes; what needs only upper ones goes without. */
+LANES_INLINE void each_row(cpu_gemv_fn *gemv_kind, const cpu_packed *w, size_t group, size_t n_groups, const cpu_rows *x,
+                           float *y, size_t y_stride)
+{
+    for (size_t t = 0; t < x->n_tokens; t++) {
+        const cpu_rows row = cpu_row(x, t);
+        gemv_kind(w, group, n_groups, &row, y + t * y_stride, NULL);
+    }
+}
+
 #define LANES_KERNELS(kind, columns, bytes)                                                              \
     static LANES_TARGET void gemv_##kind(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, \
                                          float *y, const uint8_t *next)                                  \
@@ -436,7 +472,10 @@ LANES_INLINE void gemm(pack_kind kind, const cpu_packed *w, size_t group, size_t
                                          float *y, size_t y_stride, void *scratch, const uint8_t *next)  \
     {                                                                                                    \
         (void)next;                                                                                      \
-        gemm(PACK_##kind, w, group, n, x, y, y_stride, scratch);                                         \
+        if (rest_form_of(PACK_##kind) != form_of(PACK_##kind) && x->is_rest)                             \
+            each_row(gemv_##kind, w, group, n, x, y, y_stride);                                          \
+        else                                                                                             \
+            gemm(PACK_##kind, w, group, n, x, y, y_stride, scratch);                                     \
     }
 PACK_KINDS(LANES_KERNELS)
 #undef LANES_KERNELS

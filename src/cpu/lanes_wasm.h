@@ -24,6 +24,10 @@ enum {
     LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 0, PREFETCH_NEAR_BYTES = 0,
     HIGH_IN_PLACE = 0, BYTE_ZERO = 128, ATTEND_ROWS = 3
 };
+/* Engines put a constant offset into the load itself, but clang adds it to a sum that it knows. Unrolled, it
+ * would sort a block's loop by rows, so that engines run out of registers. Together 4 % of a token. */
+#define KEEP(p) __asm__("" : "+r"(p))
+#define ROLLED  _Pragma("clang loop unroll(disable)")
 #define PREFETCH_FAR(p)  ((void)(p))
 #define PREFETCH_NEAR(p) ((void)(p))
 
