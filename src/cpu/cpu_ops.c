@@ -107,10 +107,13 @@ static cpu_cache open_cache(const cpu *c, const graph_attend *op)
 }
 
 /* One token's attention reads keys and values that nothing has touched since the token before. It asks for
- * them a block ahead; the first block of the head that a thread takes first is asked for while the new keys
- * are made. */
-static void fetch_first_block(const cpu *c, const graph_attend *op, uint32_t thread)
+ * them a block ahead; the first block of the head that a thread takes first is asked for before the product
+ * that makes the new ones, when memory is idle. */
+void cpu_ask_first_block(const cpu *c, const graph_op *o, uint32_t thread)
 {
+    if (c->n != 1 || o + 2 >= c->graph->ops + c->graph->n_ops || o[1].kind != GRAPH_ROPE_KV || o[2].kind != GRAPH_ATTEND)
+        return;
+    const graph_attend *op = &o[2].u.attend;
     const cpu_cache cache = open_cache(c, op);
     const size_t head = (size_t)cache.n_kv_heads * thread / pool_threads(c->pool);
     cpu_ask_block(&cache, (uint32_t)head, cpu_first_block(op->window, c->first));
@@ -122,8 +125,6 @@ void cpu_rope_kv(cpu *c, const graph_op *o, uint32_t thread)
     const graph_sizes *s = &c->graph->sizes;
     const size_t d_kv = (size_t)s->n_kv_heads * s->d_head;
     uint8_t *keys = cache_of(c, op->layer, false), *values = cache_of(c, op->layer, true);
-    if (c->n == 1 && o + 1 < c->graph->ops + c->graph->n_ops && o[1].kind == GRAPH_ATTEND)
-        fetch_first_block(c, &o[1].u.attend, thread);
     for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
         const size_t position = c->first + t;
         float *k = cpu_value(c, op->k, t);
