@@ -141,20 +141,25 @@ static inline const uint8_t *cpu_block_values(const cpu_cache *c, uint32_t kv_he
 }
 
 #if defined(__GNUC__)
-#define CPU_PREFETCH(p, change) __builtin_prefetch(p, change, 2)
+#define CPU_PREFETCH(p, change, level) __builtin_prefetch(p, change, level)
 #else
-#define CPU_PREFETCH(p, change) ((void)(p))
+#define CPU_PREFETCH(p, change, level) ((void)(p))
 #endif
 
-/* Asks for the cache line at p: to be read before long, or to be changed at once. */
+/* Asks for the cache line at p: to be read before long, soon, or to be changed at once. */
 static inline void cpu_ask(const void *p)
 {
-    CPU_PREFETCH(p, 0);
+    CPU_PREFETCH(p, 0, 2);
+}
+
+static inline void cpu_ask_near(const void *p)
+{
+    CPU_PREFETCH(p, 0, 3);
 }
 
 static inline void cpu_ask_to_change(const void *p)
 {
-    CPU_PREFETCH(p, 1);
+    CPU_PREFETCH(p, 1, 2);
 }
 
 /* Asks for all of a block, in one burst. */
