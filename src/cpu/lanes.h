@@ -54,9 +54,9 @@ LANES_INLINE int steps_of(pack_kind kind)
                                            : ACC_STEPS(15);
 }
 
-/* A sum of products of 16 columns, four a step, that is emptied into int32 as often as it must. */
 enum { RUN_STEPS = 4 };
 
+/* A sum of products of 16 columns, four in each of RUN_STEPS, that is emptied into int32 as often as it must. */
 typedef struct {
     vacc low, high; // high: of the upper nibbles of bytes, when they are split; low: where they start, then
     vi sum;
@@ -90,6 +90,12 @@ LANES_INLINE byte_form form_of(pack_kind kind)
 LANES_INLINE byte_form rest_form_of(pack_kind kind)
 {
     return form_of(kind) == NIBBLES ? UPPER : form_of(kind);
+}
+
+/* Are these inputs multiplied otherwise than what they are the rest of? */
+LANES_INLINE bool has_rest_form(pack_kind kind, const cpu_rows *x)
+{
+    return rest_form_of(kind) != form_of(kind) && x->is_rest;
 }
 
 LANES_INLINE vi run_sum(const running *r, byte_form form)
@@ -262,7 +268,7 @@ LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t
                     fetch(unit + line, far + line);
                 const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
                 for (size_t b = 0; b < blocks && b < left; b++)
-                    if (rest_form_of(kind) != form_of(kind) && q->is_rest)
+                    if (has_rest_form(kind, q))
                         add_block(kind, rest_form_of(kind), unit, q, b, first + b, far, f);
                     else
                         add_block(kind, form_of(kind), unit, q, b, first + b, far, f);
@@ -472,7 +478,7 @@ LANES_INLINE void each_row(cpu_gemv_fn *gemv_kind, const cpu_packed *w, size_t g
                                          float *y, size_t y_stride, void *scratch, const uint8_t *next)  \
     {                                                                                                    \
         (void)next;                                                                                      \
-        if (rest_form_of(PACK_##kind) != form_of(PACK_##kind) && x->is_rest)                             \
+        if (has_rest_form(PACK_##kind, x))                                                               \
             each_row(gemv_##kind, w, group, n, x, y, y_stride);                                          \
         else                                                                                             \
             gemm(PACK_##kind, w, group, n, x, y, y_stride, scratch);                                     \
