@@ -139,11 +139,16 @@ static double fastest(void (*run)(const bench *b, const void *w), const bench *b
     return best;
 }
 
+/* As many groups at once as a thread of the engine is given of such matrices. */
 static void run_gemv(const bench *b, const void *weights)
 {
+    enum { GROUPS = 16 };
     const cpu_packed *w = weights;
-    for (size_t g = 0; g < w->n_groups; g += 2)
-        b->k->gemv[w->kind](w, g, 2, &b->one, b->y, w->data + (g + 2) % w->n_groups * w->group_bytes);
+    const size_t stream = cpu_stream_groups(GROUPS, b->k->streams) * w->group_bytes;
+    for (size_t g = 0; g < w->n_groups; g += GROUPS) {
+        const size_t n = w->n_groups - g < GROUPS ? w->n_groups - g : GROUPS;
+        b->k->gemv[w->kind](w, g, n, &b->one, b->y, (cpu_next){w->data + (g + n) % w->n_groups * w->group_bytes, 0, stream});
+    }
 }
 
 static void run_gemm(const bench *b, const void *weights)
@@ -153,7 +158,7 @@ static void run_gemm(const bench *b, const void *weights)
     for (size_t g = 0; g < w->n_groups; g += 2) {
         const uint8_t *next = w->data + (g + 2) % w->n_groups * w->group_bytes;
         if (b->k->wide[w->kind])
-            b->k->wide[w->kind](w, g, 2, &b->many, b->y, CHUNK, &panels, (cpu_next){next, 2});
+            b->k->wide[w->kind](w, g, 2, &b->many, b->y, CHUNK, &panels, (cpu_next){next, 2, 0});
         else
             b->k->gemm[w->kind](w, g, 2, &b->many, b->y, CHUNK, b->scratch, next);
     }

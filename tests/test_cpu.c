@@ -303,7 +303,7 @@ static void check_packed(const cpu_kernels *k, product *p, const oracle_format *
     const size_t scratch = (p->x.cols * CPU_PANEL_BYTES + 63) / 64 * 64;
     void *work = place(&mem_scratch, BACK, scratch);
     if (n_tokens == 1)
-        k->gemv[packing](&w, first, n, &p->x, y, NULL);
+        k->gemv[packing](&w, first, n, &p->x, y, (cpu_next){0});
     else
         k->gemm[packing](&w, first, n, &p->x, y, STEP, work, NULL);
     for (size_t t = 0; t < n_tokens; t++)
@@ -345,8 +345,8 @@ static void check_wide(const cpu_kernels *k, product *p, const oracle_format *f,
     p->x = (cpu_rows){.n_tokens = n_tokens, .cols = cols, .q_stride = cols, .wide = wide};
     // A call before has unpacked the first columns already, or not.
     if (n_tokens % 2)
-        k->wide[packing](&w, 0, 1, &p->x, y, STEP, &panels, (cpu_next){data + first * w.group_bytes, n});
-    k->wide[packing](&w, first, n, &p->x, y, STEP, &panels, (cpu_next){data, 1});
+        k->wide[packing](&w, 0, 1, &p->x, y, STEP, &panels, (cpu_next){data + first * w.group_bytes, n, 0});
+    k->wide[packing](&w, first, n, &p->x, y, STEP, &panels, (cpu_next){data, 1, 0});
     CHECK(panels.holds == data);
     for (size_t t = 0; t < n_tokens; t++)
         for (size_t r = 0; r < n * PACK_ROWS; r++) {
@@ -408,7 +408,7 @@ static void check_nan(const cpu_kernels *k, product *p, const oracle_format *f, 
             uint16_t *x = place(&mem_f, BACK, TOKENS * cols * sizeof *x);
             k->round_wide(p->x_values, TOKENS * cols, x);
             p->x = (cpu_rows){.n_tokens = TOKENS, .cols = cols, .q_stride = cols, .wide = x};
-            k->wide[packing](&w, 0, 1, &p->x, y, CPU_WIDE_ROWS, &(cpu_panels){.bytes = work}, (cpu_next){NULL, 0});
+            k->wide[packing](&w, 0, 1, &p->x, y, CPU_WIDE_ROWS, &(cpu_panels){.bytes = work}, (cpu_next){0});
         } else {
             place_inputs(p, true, BACK, TOKENS);
             k->gemm[packing](&w, 0, 1, &p->x, y, CPU_WIDE_ROWS, work, NULL);
@@ -560,9 +560,9 @@ static void check_exact_packed(const cpu_kernels *k, product *p, const oracle_fo
         const cpu_rows x = cpu_row(&p->x, t), rest = cpu_row(&all_left, t);
         cpu_rows with_rest = x;
         with_rest.rest = &rest;
-        k->gemv[packing](&w, 0, w.n_groups, &x, one, NULL);
-        k->gemv[packing](&w, 0, w.n_groups, &rest, left, NULL);
-        k->gemv[packing](&w, 0, w.n_groups, &with_rest, both, NULL);
+        k->gemv[packing](&w, 0, w.n_groups, &x, one, (cpu_next){0});
+        k->gemv[packing](&w, 0, w.n_groups, &rest, left, (cpu_next){0});
+        k->gemv[packing](&w, 0, w.n_groups, &with_rest, both, (cpu_next){0});
         for (size_t r = 0; r < ROWS; r++) {
             const exact_sums s = sum_exactly(p, x.q, r);
             if (s.sizes >= 1 << 22) // offsets of up to 128 make the partial sums larger than the terms
@@ -640,6 +640,56 @@ static void integer_sums_are_exact(void)
         }
     }
     CHECK(formats >= 9);
+}
+
+/* However many groups gemv is given, and in however many streams it reads them, each comes out as by itself. */
+static void check_streams(const cpu_kernels *k, product *p, const oracle_format *f, uint64_t *seed)
+{
+    enum { GROUPS = 21, ALL_ROWS = GROUPS * PACK_ROWS };
+    const pack_kind packing = pack_kind_of(f->id);
+    const size_t cols = f->values < 64 ? 96 : 2 * (size_t)f->values; // one unit and a half, or two
+    float each[ALL_ROWS];
+    if (packing == PACK_NONE || !k->gemv[packing])
+        return;
+    uint8_t *blocks = place(&mem_w, BACK, ALL_ROWS * cols / (size_t)f->values * (size_t)f->bytes);
+    tiny_blocks(f->id, ALL_ROWS * cols, 1, seed, blocks);
+    const graph_tensor raw = {f->name, blocks, f->id, ALL_ROWS, cols, false};
+    cpu_packed w = pack_plan(packing, ALL_ROWS, cols);
+    uint8_t *data = place(&mem_packed, BACK, w.n_groups * w.group_bytes);
+    pack_groups(&w, data, &raw, 0, w.n_groups);
+    w.data = data;
+    p->x = (cpu_rows){.cols = cols};
+    fill(RANDOM, p->x_values, cols, seed);
+    place_inputs(p, true, BACK, 1);
+    cpu_rows rest = p->x, x = p->x;
+    rest.is_rest = true;
+    for (int with_rest = 0; with_rest < 2; with_rest++) {
+        x.rest = with_rest ? &rest : NULL;
+        for (size_t g = 0; g < GROUPS; g++)
+            k->gemv[packing](&w, g, 1, &x, each + PACK_ROWS * g, (cpu_next){0});
+        for (size_t n = 1; n <= GROUPS; n++) {
+            const size_t first = GROUPS - n, bytes = n * PACK_ROWS * sizeof(float);
+            float *y = place(&mem_y, BACK, bytes);
+            k->gemv[packing](&w, first, n, &x, y, (cpu_next){w.data, 0, w.group_bytes});
+            CHECK_MSG(memcmp(y, each + PACK_ROWS * first, bytes) == 0, "%s %s, %zu groups differ from each alone", k->name,
+                      f->name, n);
+            memset(y, 0xA5, bytes);
+            CHECK(untouched(&mem_y, y, bytes));
+        }
+    }
+}
+
+static void streams_change_nothing(void)
+{
+    static product p;
+    map_memory();
+    for (size_t path = 0; path < N_PATHS; path++) {
+        cpu_kernels k;
+        uint64_t seed = 5;
+        CHECK(cpu_select(&k, paths[path]));
+        for (size_t i = 0; i < ORACLE_FORMATS; i++)
+            check_streams(&k, &p, &oracle_formats[i], &seed);
+    }
 }
 
 /* ---- activations ------------------------------------------------------------------------------ */
@@ -1019,7 +1069,7 @@ static void paths_are_chosen_by_name(void)
 int run_tests(int argc, char **argv);
 
 #define main run_tests
-TESTS(T(products) T(reference_products_are_exact) T(integer_sums_are_exact) T(activations_are_the_same_everywhere) T(halves_are_the_same_everywhere) T(norms) T(rotations)
+TESTS(T(products) T(reference_products_are_exact) T(integer_sums_are_exact) T(streams_change_nothing) T(activations_are_the_same_everywhere) T(halves_are_the_same_everywhere) T(norms) T(rotations)
       T(attentions) T(gates) T(paths_are_chosen_by_name))
 #undef main
 

@@ -202,7 +202,7 @@ AMX_INLINE void with_tiles(pack_kind kind, const cpu_packed *w, size_t group, si
     for (size_t g = 0; g < n; g += 2) {
         const size_t left = n - g, after = left > 2 ? left - 2 : 0;
         const uint8_t *groups = w->data + (group + g) * w->group_bytes;
-        const cpu_next then = after ? (cpu_next){groups + 2 * w->group_bytes, after < 2 ? after : 2} : next;
+        const cpu_next then = after ? (cpu_next){groups + 2 * w->group_bytes, after < 2 ? after : 2, 0} : next;
         gemm_wide(kind, w, groups, left < 2 ? left : 2, x, y + 16 * g, y_stride, panels, then);
     }
     for (size_t i = 0; next.at && next.n_groups == 0 && i < n * w->group_bytes; i += 64)

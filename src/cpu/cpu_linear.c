@@ -5,7 +5,7 @@
 
 /* What one chunk reads while one token is computed: long enough for prefetching to run, where it does,
  * and short enough to share out evenly. Matrices of many megabytes take larger ones. */
-enum { CHUNK_BYTES = 24 * 1024, PLAIN_CHUNK_BYTES = 8 * 1024, MAX_CHUNK_BYTES = 160 * 1024, CHUNKS_A_THREAD = 16 };
+enum { CHUNK_BYTES = 64 * 1024, PLAIN_CHUNK_BYTES = 8 * 1024, MAX_CHUNK_BYTES = 320 * 1024, CHUNKS_A_THREAD = 8 };
 
 static bool is_gated(const graph_linear *l)
 {
@@ -21,7 +21,8 @@ static size_t count_chunks(const cpu *c, const graph_linear *op, const cpu_step 
     return n;
 }
 
-/* Rows a chunk, so that every thread's part is as many chunks as any other's if that can be. */
+/* Rows a chunk, so that every thread's part is as many chunks as any other's if that can be. A chunk has a group
+ * for each stream, unless threads would have too few chunks to share. */
 static uint32_t choose_rows(const cpu *c, const graph_linear *op, const cpu_step *s)
 {
     const cpu_packed *p = s->packed[0];
@@ -32,7 +33,10 @@ static uint32_t choose_rows(const cpu *c, const graph_linear *op, const cpu_step
     bytes = bytes < least ? least : bytes > MAX_CHUNK_BYTES ? MAX_CHUNK_BYTES : bytes;
     if (pool_threads(c->pool) == 1) // nobody to share with
         bytes = MAX_CHUNK_BYTES;
+    const size_t half_part = count_chunks(c, op, s, PACK_ROWS) / (2 * (size_t)pool_threads(c->pool));
+    const size_t streams = half_part < c->kernels.streams ? half_part : c->kernels.streams;
     size_t groups = bytes / p->group_bytes;
+    groups = groups < streams ? streams : groups;
     groups = groups < 1 ? 1 : groups > most ? most : groups;
     for (size_t g = groups; g >= (groups + 2) / 3; g--)
         if (count_chunks(c, op, s, PACK_ROWS * g) % pool_threads(c->pool) == 0)
@@ -162,29 +166,32 @@ static chunk find_chunk(const cpu *c, const graph_linear *op, size_t rows, size_
     }
 }
 
-/* After weight `now` of an op come rows of its weight p. */
-static cpu_next read_next(const cpu_packed *now, const cpu_packed *p, const chunk *at)
+/* After weight `now` of an op (NULL: of another op) come rows of weight p. */
+static cpu_next read_next(const cpu *c, const cpu_packed *now, const cpu_packed *p, const chunk *at)
 {
-    if (!now || !p)
-        return (cpu_next){NULL, 0};
+    if (!p)
+        return (cpu_next){0};
     const size_t n_groups = (at->n_rows + PACK_ROWS - 1) / PACK_ROWS;
-    return (cpu_next){p->data + at->row / PACK_ROWS * p->group_bytes, now->kind == p->kind ? n_groups : 0};
+    return (cpu_next){p->data + at->row / PACK_ROWS * p->group_bytes, now && now->kind == p->kind ? n_groups : 0,
+                      cpu_stream_groups(n_groups, c->kernels.streams) * p->group_bytes};
 }
 
-cpu_ahead cpu_read_following(const cpu *c, const cpu_step *s, bool one, uint32_t thread)
+/* The first chunk of the linear after step s, if its weights are packed. */
+static cpu_next read_following(const cpu *c, const cpu_step *s, bool one, uint32_t thread)
 {
     if (!s->following)
-        return (cpu_ahead){NULL, NULL};
+        return (cpu_next){0};
     const graph_linear *op = &s->following->u.linear;
     const cpu_step *f = &c->steps[s->following - c->graph->ops];
     const size_t rows = one ? f->one_rows : CPU_MANY_ROWS, n = count_chunks(c, op, f, rows);
     const chunk at = find_chunk(c, op, rows, n * thread / pool_threads(c->pool));
-    const cpu_packed *p = f->packed[at.out];
-    if (!p)
-        return (cpu_ahead){NULL, NULL};
-    const size_t group = at.row / PACK_ROWS, part = p->n_groups / pool_threads(c->pool);
-    const size_t end = p->n_groups - group < part ? p->n_groups : group + part;
-    return (cpu_ahead){p->data + group * p->group_bytes, p->data + end * p->group_bytes};
+    return read_next(c, NULL, f->packed[at.out], &at);
+}
+
+cpu_ahead cpu_read_following(const cpu *c, const cpu_step *s, bool one, uint32_t thread)
+{
+    const cpu_next next = read_following(c, s, one, thread);
+    return (cpu_ahead){next.at, next.at ? next.at + next.stream_bytes : NULL, next.stream_bytes, 0};
 }
 
 /* Rows of weight w for all tokens into tile[t * stride + r], bias added. */
@@ -198,7 +205,7 @@ static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t
     if (!p)
         c->kernels.matmul[t->format](t, at->row, at->n_rows, x, tile, stride, work);
     else if (x->n_tokens == 1)
-        c->kernels.gemv[p->kind](p, group, n_groups, x, tile, next.at);
+        c->kernels.gemv[p->kind](p, group, n_groups, x, tile, next);
     else if (x->wide)
         c->kernels.wide[p->kind](p, group, n_groups, x, tile, stride, &c->threads[thread].panels, next);
     else
@@ -216,7 +223,7 @@ static void add_rest(cpu *c, const graph_linear *op, const cpu_step *s, const ch
 {
     const cpu_rows rest = int8_rows(c, &c->fine, x->n_tokens, x->cols);
     float *more = tile + stride * x->n_tokens;
-    multiply(c, op, s, at->out, at, &rest, more, stride, (cpu_next){NULL, 0}, thread);
+    multiply(c, op, s, at->out, at, &rest, more, stride, (cpu_next){0}, thread);
     for (size_t t = 0; t < x->n_tokens; t++)
         for (size_t r = 0; r < at->n_rows; r++)
             tile[t * stride + r] += more[t * stride + r];
@@ -231,7 +238,7 @@ static void run_chunk(cpu *c, const graph_linear *op, const cpu_step *s, const c
         for (size_t t = 0; t < x->n_tokens; t++)
             for (size_t r = 0; r < at->n_rows; r += 16)
                 cpu_ask_to_change(out + t * out_width + at->row + r);
-    multiply(c, op, s, at->out, at, x, tile, stride, s->gated ? read_next(s->packed[0], s->packed[1], at) : next, thread);
+    multiply(c, op, s, at->out, at, x, tile, stride, s->gated ? read_next(c, s->packed[0], s->packed[1], at) : next, thread);
     if (s->gated)
         multiply(c, op, s, 1, at, x, up, stride, next, thread);
     if (s->fine && !x->rest)
@@ -268,9 +275,9 @@ void cpu_linear(cpu *c, const graph_op *o, size_t row, size_t n, float *logits, 
         more = pool_take(c->pool, thread, n_chunks, &then);
         if (more) {
             const chunk after = find_chunk(c, op, rows, then);
-            next = read_next(s->packed[s->gated ? 1 : at.out], s->packed[after.out], &after);
+            next = read_next(c, s->packed[s->gated ? 1 : at.out], s->packed[after.out], &after);
         } else {
-            next = (cpu_next){cpu_read_following(c, s, n == 1, thread).at, 0};
+            next = read_following(c, s, n == 1, thread);
         }
         run_chunk(c, op, s, &at, &x, out, c->graph->values[op->out[at.out]].width, rows, next, thread);
     }

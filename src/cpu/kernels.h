@@ -67,24 +67,29 @@ typedef void cpu_matmul_fn(const graph_tensor *w, size_t row, size_t n_rows, con
 
 enum { CPU_ROW_SCRATCH = 8 };
 
+/* What a thread multiplies next, for prefetching. */
+typedef struct {
+    const uint8_t *at;   // NULL: not known
+    size_t n_groups;     // so many there are of the same kind and width, and are multiplied by the same inputs
+    size_t stream_bytes; // one token: between the starts of its streams
+} cpu_next;
+
+/* Groups are read in so many streams side by side; all but the last have as many groups. */
+static inline size_t cpu_stream_groups(size_t n_groups, size_t n_streams)
+{
+    return (n_groups + n_streams - 1) / n_streams;
+}
+
 /* Products over packed weights (pack.h), groups group ... group + n - 1 of 16 rows.
- * `next` is where this thread will read next, for prefetching, or NULL.
  * gemv: one token, y [16 n].
  * gemm: y[t * y_stride + r]; scratch: 64-byte aligned, CPU_PANEL_BYTES a column of W.
  * Rows beyond the matrix come out as 0. */
 typedef void cpu_gemv_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
-                         const uint8_t *next);
+                         cpu_next next);
 typedef void cpu_gemm_fn(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, float *y,
                          size_t y_stride, void *scratch, const uint8_t *next);
 
 enum { CPU_PANEL_BYTES = 40 }; // two groups as bytes with scales and minimums
-
-/* Where a thread reads next, or NULL; n_groups: so many groups there are of the same kind and width, and
- * are multiplied by the same inputs. */
-typedef struct {
-    const uint8_t *at;
-    size_t n_groups;
-} cpu_next;
 
 /* Weights as bfloat16 for the matrix unit, unpacked while the weights before them are multiplied. */
 typedef struct {
@@ -105,9 +110,10 @@ enum { CPU_WIDE_TOKENS = 16, CPU_WIDE_ROWS = 32, CPU_PANELS_BYTES = 48 * 1024 };
  * [n_ctx / 16][n_kv_heads][d_head][16], rounded up to CPU_KEY_BLOCK positions. */
 enum { CPU_KEY_BLOCK = 64, CPU_ATTEND_ROWS = 24 };
 
-/* What a thread reads after the op in hand: asked for meanwhile, a line at a time. */
+/* What a thread reads after the op in hand: asked for meanwhile, a line at a time, of its streams in turn. */
 typedef struct {
-    const uint8_t *at, *end;
+    const uint8_t *at, *end; // of the first stream
+    size_t stream_bytes, turn;
 } cpu_ahead;
 
 typedef struct {
@@ -199,6 +205,7 @@ typedef struct {
     cpu_gemm_fn *gemm[PACK_KIND_COUNT]; // as gemv
     cpu_wide_fn *wide[PACK_KIND_COUNT]; // NULL: gemm does it
     bool prefetches;                    // gemv reads ahead
+    size_t streams;                     // side by side, by gemv
     /* x [n], n a multiple of 32, as bfloat16; NULL if no kernel reads them */
     void (*round_wide)(const float *x, size_t n, uint16_t *out);
     /* quant_activations, to the bit */

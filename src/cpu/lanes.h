@@ -9,6 +9,7 @@
  *   LANES_TARGET   function attribute with the instruction set
  *   PREFETCH_FAR(p) PREFETCH_NEAR(p)   ask for the cache line at p: into the second-level cache,
  *                  PREFETCH_BYTES ahead (0: not at all), and into the first, PREFETCH_NEAR_BYTES ahead
+ *   STREAMS        of rows' groups, read side by side for one token
  *   HIGH_IN_PLACE  1: acc_dot takes weights of up to 240, so upper nibbles need no shift
  *   vi, vf         registers of LANES x 4 bytes / int32, and of LANES floats
  *   vi_load(p) vi_store(p, v) vi_set1(int32) vi_add (int32) vi_and vi_or
@@ -245,41 +246,63 @@ LANES_INLINE void add_block(pack_kind kind, byte_form form, const uint8_t *w, co
     }
 }
 
-/* One token against groups of rows. Prefetching runs ahead of the weights by PREFETCH_BYTES and goes on at
- * `next` from the end. What rounding left over is multiplied while a unit is in the first-level cache, so that
- * requests never pause; where there are none, while a group is, which is less code. */
-LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t n_groups, const cpu_rows *x,
-                       float *y, const uint8_t *next)
+/* Is what rounding left over multiplied once a unit is done, so that requests for lines never pause? Else it is
+ * block by block. */
+enum { REST_BY_UNIT = PREFETCH_BYTES > 0 };
+
+/* Block b of one token's input, onto f, and of what rounding left over, onto rest: add_block. */
+LANES_INLINE void add_blocks(pack_kind kind, const uint8_t *w, const cpu_rows *x, size_t u, size_t b, const uint8_t *far,
+                             vf f[SUBS], vf rest[SUBS])
 {
-    const bool beside = PREFETCH_BYTES > 0;
+    for (const cpu_rows *q = x; q; q = REST_BY_UNIT ? NULL : q->rest)
+        if (has_rest_form(kind, q))
+            add_block(kind, rest_form_of(kind), w, q, u, b, far, q == x ? f : rest);
+        else
+            add_block(kind, form_of(kind), w, q, u, b, far, q == x ? f : rest);
+}
+
+/* PREFETCH_BYTES on in stream i from `at` on, which ends at `end`: there the stream's part of what is next follows. */
+LANES_INLINE const uint8_t *far_of(const uint8_t *at, const uint8_t *end, const cpu_next *next, size_t i)
+{
+    const uint8_t *far = at + PREFETCH_BYTES;
+    return PREFETCH_BYTES > 0 && far >= end && next->at ? next->at + i * next->stream_bytes + (far - end) : far;
+}
+
+/* One token against groups of rows, in STREAMS streams of groups side by side, a block of each in turn: memory
+ * answers several streams faster than one. */
+LANES_INLINE void gemv(pack_kind kind, const cpu_packed *w, size_t group, size_t n_groups, const cpu_rows *x,
+                       float *y, const cpu_next *next)
+{
     const size_t blocks = is_super(kind) ? 8 : 2, n_blocks = w->cols / BLOCK;
-    const uint8_t *p = w->data + group * w->group_bytes, *end = p + n_groups * w->group_bytes;
-    for (size_t g = 0; g < n_groups; g++, p += w->group_bytes, y += PACK_ROWS)
-        for (const cpu_rows *q = x; q; q = beside ? NULL : q->rest) {
-            const uint8_t *unit = p;
-            vf f[SUBS], rest[SUBS];
-            for (size_t sub = 0; sub < SUBS; sub++)
-                f[sub] = rest[sub] = vf_zero();
-            for (size_t u = 0; u < w->n_units; u++, unit += w->unit_bytes) {
-                const uint8_t *far = unit + PREFETCH_BYTES;
-                if (PREFETCH_BYTES > 0 && far >= end && next)
-                    far = next + (far - end);
+    const size_t length = cpu_stream_groups(n_groups, STREAMS), stride = length * w->group_bytes;
+    const uint8_t *p = w->data + group * w->group_bytes, *start = p, *end = p + n_groups * w->group_bytes;
+    for (size_t g = 0; g < length; g++, p += w->group_bytes, y += PACK_ROWS) {
+        size_t n = 1; // streams that still have a group
+        while (n < STREAMS && n * length + g < n_groups)
+            n++;
+        const uint8_t *unit = p;
+        vf f[STREAMS * SUBS], rest[STREAMS * SUBS];
+        for (size_t i = 0; i < STREAMS * SUBS; i++)
+            f[i] = rest[i] = vf_zero();
+        for (size_t u = 0; u < w->n_units; u++, unit += w->unit_bytes) {
+            const uint8_t *far[STREAMS];
+            for (size_t i = 0; i < n; i++) {
+                const uint8_t *last = start + (i + 1) * stride;
+                far[i] = far_of(unit + i * stride, last < end ? last : end, next, i);
                 for (size_t line = 0; line < head_of(kind); line += 64)
-                    fetch(unit + line, far + line);
-                const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
-                for (size_t b = 0; b < blocks && b < left; b++)
-                    if (has_rest_form(kind, q))
-                        add_block(kind, rest_form_of(kind), unit, q, b, first + b, far, f);
-                    else
-                        add_block(kind, form_of(kind), unit, q, b, first + b, far, f);
-                for (size_t b = 0; beside && x->rest && b < blocks && b < left; b++)
-                    add_block(kind, rest_form_of(kind), unit, x->rest, b, first + b, NULL, rest);
+                    fetch(unit + i * stride + line, far[i] + line);
             }
-            for (size_t sub = 0; sub < SUBS; sub++)
-                vf_store(y + LANES * sub, q != x            ? vf_add(vf_load(y + LANES * sub), f[sub])
-                                          : beside && x->rest ? vf_add(f[sub], rest[sub])
-                                                              : f[sub]);
+            const size_t first = u * blocks, left = is_super(kind) ? blocks : n_blocks - first;
+            for (size_t b = 0; b < blocks && b < left; b++)
+                for (size_t i = 0; i < n; i++)
+                    add_blocks(kind, unit + i * stride, x, b, first + b, far[i], f + SUBS * i, rest + SUBS * i);
+            for (size_t b = 0; REST_BY_UNIT && x->rest && b < blocks && b < left; b++)
+                for (size_t i = 0; i < n; i++)
+                    add_block(kind, rest_form_of(kind), unit + i * stride, x->rest, b, first + b, NULL, rest + SUBS * i);
         }
+        for (size_t i = 0; i < n * SUBS; i++)
+            vf_store(y + i / SUBS * length * PACK_ROWS + i % SUBS * LANES, x->rest ? vf_add(f[i], rest[i]) : f[i]);
+    }
 }
 
 /* ---- many tokens -------------------------------------------------------------------------------- */
@@ -464,15 +487,15 @@ LANES_INLINE void each_row(cpu_gemv_fn *gemv_kind, const cpu_packed *w, size_t g
 {
     for (size_t t = 0; t < x->n_tokens; t++) {
         const cpu_rows row = cpu_row(x, t);
-        gemv_kind(w, group, n_groups, &row, y + t * y_stride, NULL);
+        gemv_kind(w, group, n_groups, &row, y + t * y_stride, (cpu_next){0});
     }
 }
 
 #define LANES_KERNELS(kind, columns, bytes)                                                              \
     static LANES_TARGET void gemv_##kind(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, \
-                                         float *y, const uint8_t *next)                                  \
+                                         float *y, cpu_next next)                                        \
     {                                                                                                    \
-        gemv(PACK_##kind, w, group, n, x, y, next);                                                      \
+        gemv(PACK_##kind, w, group, n, x, y, &next);                                                     \
     }                                                                                                    \
     static LANES_TARGET void gemm_##kind(const cpu_packed *w, size_t group, size_t n, const cpu_rows *x, \
                                          float *y, size_t y_stride, void *scratch, const uint8_t *next)  \
@@ -489,6 +512,7 @@ PACK_KINDS(LANES_KERNELS)
 static void fill_lanes(cpu_kernels *k)
 {
     k->prefetches = PREFETCH_BYTES > 0;
+    k->streams = STREAMS;
 #define LANES_ROW(kind, columns, bytes) \
     k->gemv[PACK_##kind] = gemv_##kind; \
     k->gemm[PACK_##kind] = gemm_##kind;

@@ -142,8 +142,9 @@ typedef struct {
 LANES_INLINE void fetch_ahead(cpu_ahead *a)
 {
     if (a && a->at < a->end) {
-        PREFETCH_FAR(a->at);
-        a->at += 64;
+        PREFETCH_FAR(a->at + a->turn * a->stream_bytes);
+        a->turn = (a->turn + 1) % STREAMS;
+        a->at += a->turn == 0 ? 64 : 0;
     }
 }
 

@@ -41,7 +41,7 @@
 /* Both operands are signed, so bytes of Q8_0 and IQ4_NL lose their 128 and any of them fits. */
 enum {
     LANES = 4, TILE_VECTORS = 2, TILE_TOKENS = 4, PREFETCH_BYTES = 4608, PREFETCH_NEAR_BYTES = 1152,
-    HIGH_IN_PLACE = 0, SPLIT_BYTES = 0, BYTE_ZERO = 0
+    STREAMS = 1, HIGH_IN_PLACE = 0, SPLIT_BYTES = 0, BYTE_ZERO = 0
 };
 enum { ATTEND_ROWS = 4 };
 /* Four products of at most `most` x 128 to 32 bits. */
