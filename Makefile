@@ -253,23 +253,27 @@ $(foreach b,$(WASM_BUILDS),$(eval $(call WASM_RULES,$(b))))
 
 # The kernels' tests as WebAssembly programs, under Node and in headless Chromium. Like the modules,
 # they are handed their memory.
-WASM_TESTS   := $(WASM_CPU_BUILDS:%=build/wasm/%/tests/test_cpu.wasm)
-WASM_SHARED  := test_cpu support oracle_decoder tiny_model kernel_bench
+WASM_PROGRAMS := test_cpu test_cpu_ops
+WASM_TESTS   := $(foreach b,$(WASM_CPU_BUILDS),$(WASM_PROGRAMS:%=build/wasm/$(b)/tests/%.wasm))
+WASM_SHARED  := support oracle_decoder tiny_model kernel_bench
 NODE         ?= node
 # Node 20 has no relaxed SIMD (behind a flag it has one that sums wrongly): the builds are tried in the
 # one that js/package.json asks for; the package itself in yours.
 NODE_RELAXED  = $(firstword $(wildcard js/node_modules/node/bin/node) $(NODE))
 
-build/wasm/%/tests/test_cpu.wasm: build/wasm/%.wasm $(WASM_SHARED:%=tests/%.c) $(wildcard tests/*.h) Makefile
-	@mkdir -p $(@D)
-	$(SAY) "$(WASM_CC) $@"
-	$(Q)for t in $(WASM_SHARED); do \
-	    $(WASM_CC) $(WASM_FLAGS) $(call wasm_features,$*) -O2 -c tests/$$t.c -o $(@D)/$$t.o || exit 1; done
-	$(Q)$(WASM_LD) --gc-sections --import-memory --max-memory=4294967296 -z stack-size=1048576 --stack-first \
-	    $(if $(findstring threads,$*),--shared-memory --no-check-features) \
-	    $(WASM_SYSROOT)/lib/wasm32-wasi/crt1-command.o $(WASM_SHARED:%=$(@D)/%.o) \
-	    $(patsubst %.c,build/wasm/$*/%.o,$(filter src/base/% src/cpu/% src/quant/% src/graph/%,$(WASM_SRC))) \
-	    -L$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $(WASM_BUILTINS) -o $@
+define WASM_TEST_RULE
+build/wasm/%/tests/$(1).wasm: build/wasm/%.wasm $$(patsubst %,tests/%.c,$(1) $$(WASM_SHARED)) $$(wildcard tests/*.h) Makefile
+	@mkdir -p $$(@D)
+	$$(SAY) "$$(WASM_CC) $$@"
+	$$(Q)for t in $(1) $$(WASM_SHARED); do \
+	    $$(WASM_CC) $$(WASM_FLAGS) $$(call wasm_features,$$*) -O2 -c tests/$$$$t.c -o $$(@D)/$(1)-$$$$t.o || exit 1; done
+	$$(Q)$$(WASM_LD) --gc-sections --import-memory --max-memory=4294967296 -z stack-size=1048576 --stack-first \
+	    $$(if $$(findstring threads,$$*),--shared-memory --no-check-features) \
+	    $$(WASM_SYSROOT)/lib/wasm32-wasi/crt1-command.o $$(patsubst %,$$(@D)/$(1)-%.o,$(1) $$(WASM_SHARED)) \
+	    $$(patsubst %.c,build/wasm/$$*/%.o,$$(filter src/base/% src/cpu/% src/quant/% src/graph/%,$$(WASM_SRC))) \
+	    -L$$(WASM_SYSROOT)/lib/wasm32-wasi -lc -lm $$(WASM_BUILTINS) -o $$@
+endef
+$(foreach p,$(WASM_PROGRAMS),$(eval $(call WASM_TEST_RULE,$(p))))
 
 wasm-tests: wasm $(WASM_TESTS)
 
@@ -309,7 +313,7 @@ test-gpu-web: gpu-web-tests ## the GPU's tests through the package's player, in 
 ARM_CC    ?= aarch64-linux-gnu-gcc
 ARM_AR    ?= aarch64-linux-gnu-ar
 ARM_RUN   ?= qemu-aarch64
-ARM_TESTS := test_cpu test_session test_quant test_model
+ARM_TESTS := test_cpu test_cpu_ops test_session test_quant test_model
 ARM_ARGS  ?=
 
 test-arm:                  ## the kernels for 64-bit Arm under qemu; ARM_ARGS=--model adds a real model

@@ -1,4 +1,4 @@
-/* The op suite (test_cpu.c) over the four WebAssembly builds, each in Node and in headless Chromium.
+/* The op suite (test_cpu.c, test_cpu_ops.c) over the four WebAssembly builds, each in Node and in headless Chromium.
  *
  *     node tests/wasm_ops.mjs [node] [chromium]     default: both
  *
@@ -17,7 +17,7 @@ import { runProgram } from './wasi_host.mjs'
 const TOP = fileURLToPath(new URL('../', import.meta.url))
 const BUILDS = ['simd', 'relaxed', 'simd-threads', 'relaxed-threads']
 const total = { passed: 0, failed: 0, skipped: 0 }
-const programOf = build => join(TOP, 'build/wasm', build, 'tests/test_cpu.wasm')
+const PROGRAMS = ['test_cpu', 'test_cpu_ops'].flatMap(name => BUILDS.map(build => ({ name, build, path: join(TOP, 'build/wasm', build, 'tests', `${name}.wasm`) })))
 
 function count(where, status, text) {
     const said = /(\d+) passed, (\d+) failed, (\d+) skipped\s*$/.exec(text)
@@ -36,9 +36,9 @@ function skip(where, why) {
     console.log(`skipped: ${where}: ${why}`)
 }
 
-function inNode(build) {
-    const where = `ops, ${build}, Node`
-    const bytes = readFileSync(programOf(build))
+function inNode({ name, build, path }) {
+    const where = `${name}, ${build}, Node`
+    const bytes = readFileSync(path)
     if (!WebAssembly.validate(bytes))
         return skip(where, 'this Node has no relaxed SIMD')
     let text = ''
@@ -74,16 +74,16 @@ async function inChromium() {
     const folder = mkdtempSync(join(tmpdir(), 'ingle-ops-'))
     writeFileSync(join(folder, 'index.html'), '<!doctype html><title>ops</title>')
     copyFileSync(new URL('wasi_host.mjs', import.meta.url), join(folder, 'wasi_host.mjs'))
-    for (const build of BUILDS)
-        copyFileSync(programOf(build), join(folder, `${build}.wasm`))
+    for (const { name, build, path } of PROGRAMS)
+        copyFileSync(path, join(folder, `${name}-${build}.wasm`))
     const { server, address } = await serve({ page: folder })
     const browser = await openBrowser()
     try {
         const page = await browser.newPage()
         await page.goto(address)
-        for (const build of BUILDS) {
-            const { status, text } = await page.evaluate(runWorker, { address: `/${build}.wasm`, shared: build.includes('threads') })
-            count(`ops, ${build}, Chromium`, status, text)
+        for (const { name, build } of PROGRAMS) {
+            const { status, text } = await page.evaluate(runWorker, { address: `/${name}-${build}.wasm`, shared: build.includes('threads') })
+            count(`${name}, ${build}, Chromium`, status, text)
         }
     } finally {
         await browser.close()
@@ -110,14 +110,14 @@ async function inAnotherProcess() {
 }
 
 const hosts = process.argv.length > 2 ? process.argv.slice(2) : ['node', 'chromium']
-const missing = BUILDS.filter(build => !existsSync(programOf(build)))
+const missing = PROGRAMS.map(({ path }) => path).filter(path => !existsSync(path))
 if (missing.length)
     throw new Error(`${missing.join(', ')}: not built (make wasm-tests)`)
 const browser = async () => whyNoBrowser() ? skip('ops in Chromium', whyNoBrowser()) : inChromium()
 if (hosts.length > 1)
     await Promise.all([inAnotherProcess(), browser()])
 else if (hosts.includes('node'))
-    BUILDS.forEach(inNode)
+    PROGRAMS.forEach(inNode)
 else
     await browser()
 console.log(`tests/wasm_ops.mjs: ${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)

@@ -25,7 +25,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("INGLE_BUILD", "build/native")
 LIMIT_S = 900  # for one program; far beyond what any should take, sanitizers included
 WEB_TARGETS = ("test-ops", "test-wasm", "test-web", "accept-web")
-LONG = ("tests/test_cli.py", "tests/test_revive.c", "tests/test_cpu.c", "tests/test_gpu_stream.c")
+LONG = ("tests/test_cli.py", "tests/test_revive.c", "tests/test_cpu.c", "tests/test_cpu_ops.c", "tests/test_gpu_stream.c")
 CLOSING = re.compile(r"^(?:.*: )?(\d+) passed, (\d+) failed, (\d+) skipped$")
 
 

@@ -24,8 +24,8 @@ SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 # What qemu calls it, the path it should choose, its test programs. Without dot products the portable
 # path runs, which other tests cover, and the machine's own compiler builds it: one text is enough.
 PROCESSORS = (
-    ("max", "i8mm", ("test_cpu", "test_session", "test_quant", "test_model")),
-    ("neoverse-n1", "neon", ("test_cpu", "test_session")),
+    ("max", "i8mm", ("test_cpu", "test_cpu_ops", "test_session", "test_quant", "test_model")),
+    ("neoverse-n1", "neon", ("test_cpu", "test_cpu_ops", "test_session")),
     ("cortex-a72", "portable", ()),
 )
 total = [0, 0, 0]

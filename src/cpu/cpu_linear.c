@@ -21,8 +21,37 @@ static size_t count_chunks(const cpu *c, const graph_linear *op, const cpu_step 
     return n;
 }
 
-/* Rows a chunk, so that every thread's part is as many chunks as any other's if that can be. A chunk has a group
- * for each stream, unless threads would have too few chunks to share. */
+typedef struct {
+    uint32_t out; // which output
+    size_t row, n_rows;
+} chunk;
+
+static chunk find_chunk(const cpu *c, const graph_linear *op, size_t rows, size_t i)
+{
+    for (uint32_t out = 0;; out++) {
+        const size_t width = c->graph->values[op->out[out]].width, n = (width + rows - 1) / rows, row = i * rows;
+        if (i < n)
+            return (chunk){out, row, width - row < rows ? width - row : rows};
+        i -= n;
+    }
+}
+
+/* Rows of the largest of all threads' parts. */
+static size_t largest_part(const cpu *c, const graph_linear *op, const cpu_step *s, size_t rows)
+{
+    const size_t n = count_chunks(c, op, s, rows), n_threads = pool_threads(c->pool);
+    size_t largest = 0;
+    for (size_t thread = 0; thread < n_threads; thread++) {
+        size_t part = 0;
+        for (size_t i = n * thread / n_threads; i < n * (thread + 1) / n_threads; i++)
+            part += find_chunk(c, op, rows, i).n_rows;
+        largest = part > largest ? part : largest;
+    }
+    return largest;
+}
+
+/* Rows a chunk, so that threads' parts are as alike as can be. A chunk has a group for each stream, unless threads
+ * would have too few chunks to share. */
 static uint32_t choose_rows(const cpu *c, const graph_linear *op, const cpu_step *s)
 {
     const cpu_packed *p = s->packed[0];
@@ -38,10 +67,13 @@ static uint32_t choose_rows(const cpu *c, const graph_linear *op, const cpu_step
     size_t groups = bytes / p->group_bytes;
     groups = groups < streams ? streams : groups;
     groups = groups < 1 ? 1 : groups > most ? most : groups;
-    for (size_t g = groups; g >= (groups + 2) / 3; g--)
-        if (count_chunks(c, op, s, PACK_ROWS * g) % pool_threads(c->pool) == 0)
-            return (uint32_t)(PACK_ROWS * g);
-    return (uint32_t)(PACK_ROWS * groups);
+    size_t best = groups, best_part = SIZE_MAX;
+    for (size_t g = groups; g >= (groups + 2) / 3; g--) {
+        const size_t part = largest_part(c, op, s, PACK_ROWS * g);
+        best = part < best_part ? g : best;
+        best_part = part < best_part ? part : best_part;
+    }
+    return (uint32_t)(PACK_ROWS * best);
 }
 
 void cpu_plan_steps(cpu *c)
@@ -150,21 +182,6 @@ static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, s
 }
 
 /* ---- chunks ------------------------------------------------------------------------------------- */
-
-typedef struct {
-    uint32_t out; // which output
-    size_t row, n_rows;
-} chunk;
-
-static chunk find_chunk(const cpu *c, const graph_linear *op, size_t rows, size_t i)
-{
-    for (uint32_t out = 0;; out++) {
-        const size_t width = c->graph->values[op->out[out]].width, n = (width + rows - 1) / rows, row = i * rows;
-        if (i < n)
-            return (chunk){out, row, width - row < rows ? width - row : rows};
-        i -= n;
-    }
-}
 
 /* After weight `now` of an op (NULL: of another op) come rows of weight p. */
 static cpu_next read_next(const cpu *c, const cpu_packed *now, const cpu_packed *p, const chunk *at)
