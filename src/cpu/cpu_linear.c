@@ -5,7 +5,7 @@
 
 /* What one chunk reads while one token is computed: long enough for prefetching to run, where it does,
  * and short enough to share out evenly. Matrices of many megabytes take larger ones. */
-enum { CHUNK_BYTES = 64 * 1024, PLAIN_CHUNK_BYTES = 8 * 1024, MAX_CHUNK_BYTES = 320 * 1024, CHUNKS_A_THREAD = 8 };
+enum { CHUNK_BYTES = 24 * 1024, PLAIN_CHUNK_BYTES = 8 * 1024, MAX_CHUNK_BYTES = 320 * 1024, CHUNKS_A_THREAD = 8 };
 
 static bool is_gated(const graph_linear *l)
 {
