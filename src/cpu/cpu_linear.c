@@ -3,6 +3,8 @@
  * ahead while it ends. */
 #include "cpu/cpu_impl.h"
 
+/* ---- how rows are cut ----------------------------------------------------------------------------- */
+
 /* What one chunk reads while one token is computed: long enough for prefetching to run, where it does,
  * and short enough to share out evenly. Matrices of many megabytes take larger ones. */
 enum { CHUNK_BYTES = 24 * 1024, PLAIN_CHUNK_BYTES = 8 * 1024, MAX_CHUNK_BYTES = 320 * 1024, CHUNKS_A_THREAD = 8 };
@@ -50,25 +52,30 @@ static size_t largest_part(const cpu *c, const graph_linear *op, const cpu_step 
     return largest;
 }
 
-/* Rows a chunk, so that threads' parts are as alike as can be. A chunk has a group for each stream, unless threads
- * would have too few chunks to share. */
+/* Groups a chunk at the most, and no fewer than there are streams, unless threads would have too few chunks. */
+static size_t most_groups(const cpu *c, const graph_linear *op, const cpu_step *s, const cpu_packed *p)
+{
+    const size_t n_threads = pool_threads(c->pool), room = CPU_ONE_ROWS / PACK_ROWS;
+    const size_t least = c->kernels.prefetches ? CHUNK_BYTES : PLAIN_CHUNK_BYTES;
+    size_t bytes = p->n_groups * p->group_bytes / (CHUNKS_A_THREAD * n_threads);
+    bytes = bytes < least ? least : bytes > MAX_CHUNK_BYTES ? MAX_CHUNK_BYTES : bytes;
+    if (n_threads == 1) // nobody to share with
+        bytes = MAX_CHUNK_BYTES;
+    const size_t half_part = count_chunks(c, op, s, PACK_ROWS) / (2 * n_threads);
+    const size_t streams = half_part < c->kernels.streams ? half_part : c->kernels.streams;
+    const size_t groups = bytes / p->group_bytes > streams ? bytes / p->group_bytes : streams;
+    return groups < 1 ? 1 : groups > room ? room : groups;
+}
+
+/* Rows a chunk, down to a third of the most, so that threads' parts are as alike as can be. */
 static uint32_t choose_rows(const cpu *c, const graph_linear *op, const cpu_step *s)
 {
     const cpu_packed *p = s->packed[0];
     if (!p)
         return PACK_ROWS;
-    const size_t least = c->kernels.prefetches ? CHUNK_BYTES : PLAIN_CHUNK_BYTES, most = CPU_ONE_ROWS / PACK_ROWS;
-    size_t bytes = p->n_groups * p->group_bytes / (CHUNKS_A_THREAD * c->opt.n_threads);
-    bytes = bytes < least ? least : bytes > MAX_CHUNK_BYTES ? MAX_CHUNK_BYTES : bytes;
-    if (pool_threads(c->pool) == 1) // nobody to share with
-        bytes = MAX_CHUNK_BYTES;
-    const size_t half_part = count_chunks(c, op, s, PACK_ROWS) / (2 * (size_t)pool_threads(c->pool));
-    const size_t streams = half_part < c->kernels.streams ? half_part : c->kernels.streams;
-    size_t groups = bytes / p->group_bytes;
-    groups = groups < streams ? streams : groups;
-    groups = groups < 1 ? 1 : groups > most ? most : groups;
-    size_t best = groups, best_part = SIZE_MAX;
-    for (size_t g = groups; g >= (groups + 2) / 3; g--) {
+    const size_t most = most_groups(c, op, s, p);
+    size_t best = most, best_part = SIZE_MAX;
+    for (size_t g = most; g >= (most + 2) / 3; g--) {
         const size_t part = largest_part(c, op, s, PACK_ROWS * g);
         best = part < best_part ? g : best;
         best_part = part < best_part ? part : best_part;
@@ -181,7 +188,7 @@ static cpu_rows many_inputs(cpu *c, const graph_linear *op, const cpu_step *s, s
     return rows;
 }
 
-/* ---- chunks ------------------------------------------------------------------------------------- */
+/* ---- what comes next ------------------------------------------------------------------------------ */
 
 /* After weight `now` of an op (NULL: of another op) come rows of weight p. */
 static cpu_next read_next(const cpu *c, const cpu_packed *now, const cpu_packed *p, const chunk *at)
@@ -210,6 +217,8 @@ cpu_ahead cpu_read_following(const cpu *c, const cpu_step *s, bool one, uint32_t
     const cpu_next next = read_following(c, s, one, thread);
     return (cpu_ahead){next.at, next.at ? next.at + next.stream_bytes : NULL, next.stream_bytes, 0};
 }
+
+/* ---- products ------------------------------------------------------------------------------------- */
 
 /* Rows of weight w for all tokens into tile[t * stride + r], bias added. */
 static void multiply(cpu *c, const graph_linear *op, const cpu_step *s, uint32_t w, const chunk *at,
