@@ -82,9 +82,9 @@ static void store_row(const cpu *c, uint32_t format, const float *x, size_t n, u
 /* A position's keys into its tiles: every value goes into a column. */
 static void put_tiled(const cpu *c, const uint16_t *row, size_t n, size_t position, uint8_t *cache)
 {
-    uint16_t *to = (uint16_t *)(void *)(cache + position / 16 * 16 * c->k_row) + position % 16;
+    uint16_t *to = (uint16_t *)(void *)(cache + position / CPU_KEY_TILE * CPU_KEY_TILE * c->k_row) + position % CPU_KEY_TILE;
     for (size_t i = 0; i < n; i++)
-        to[16 * i] = row[i];
+        to[CPU_KEY_TILE * i] = row[i];
 }
 
 static cpu_cache open_cache(const cpu *c, const graph_attend *op)
@@ -119,22 +119,37 @@ void cpu_ask_first_block(const cpu *c, const graph_op *o, uint32_t thread)
     cpu_ask_block(&cache, (uint32_t)head, cpu_first_block(op->window, c->first));
 }
 
-void cpu_rope_kv(cpu *c, const graph_op *o, uint32_t thread)
+/* Keys of tokens t ... end - 1, which lie in one tile. */
+static void put_keys(cpu *c, const graph_rope_kv *op, size_t t, size_t end, uint8_t *keys, uint8_t *work)
 {
-    const graph_rope_kv *op = &o->u.rope_kv;
     const graph_sizes *s = &c->graph->sizes;
     const size_t d_kv = (size_t)s->n_kv_heads * s->d_head;
-    uint8_t *keys = cache_of(c, op->layer, false), *values = cache_of(c, op->layer, true);
-    for (size_t t = thread; t < c->n; t += pool_threads(c->pool)) {
+    for (; t < end; t++) {
         const size_t position = c->first + t;
         float *k = cpu_value(c, op->k, t);
-        uint8_t *row = c->k_tiled ? c->threads[thread].work : keys + position * c->k_row;
-        turn_heads(c, op, op->q_norm, cpu_value(c, op->q, t), s->n_heads, t);
+        uint8_t *row = c->k_tiled ? work : keys + position * c->k_row;
         turn_heads(c, op, op->k_norm, k, s->n_kv_heads, t);
         store_row(c, c->opt.k_format, k, d_kv, row);
         if (c->k_tiled)
             put_tiled(c, (const uint16_t *)(const void *)row, d_kv, position, keys);
-        store_row(c, c->opt.v_format, cpu_value(c, op->v, t), d_kv, values + position * c->v_row);
+    }
+}
+
+/* Keys go to threads a tile at a time: two that wrote into one would take its lines from each other. */
+void cpu_rope_kv(cpu *c, const graph_op *o, uint32_t thread)
+{
+    const graph_rope_kv *op = &o->u.rope_kv;
+    const graph_sizes *s = &c->graph->sizes;
+    const size_t d_kv = (size_t)s->n_kv_heads * s->d_head, n_threads = pool_threads(c->pool);
+    uint8_t *keys = cache_of(c, op->layer, false), *values = cache_of(c, op->layer, true);
+    for (size_t t = thread; t < c->n; t += n_threads) {
+        turn_heads(c, op, op->q_norm, cpu_value(c, op->q, t), s->n_heads, t);
+        store_row(c, c->opt.v_format, cpu_value(c, op->v, t), d_kv, values + (c->first + t) * c->v_row);
+    }
+    const size_t end = c->first + c->n, first_tile = c->first / CPU_KEY_TILE;
+    for (size_t tile = first_tile + thread; tile * CPU_KEY_TILE < end; tile += n_threads) {
+        const size_t from = tile * CPU_KEY_TILE, to = from + CPU_KEY_TILE;
+        put_keys(c, op, from < c->first ? 0 : from - c->first, (to < end ? to : end) - c->first, keys, c->threads[thread].work);
     }
     pool_barrier(c->pool);
 }

@@ -106,9 +106,9 @@ typedef void cpu_wide_fn(const cpu_packed *w, size_t group, size_t n, const cpu_
 enum { CPU_WIDE_TOKENS = 16, CPU_WIDE_ROWS = 32, CPU_PANELS_BYTES = 48 * 1024 };
 
 /* One layer's cache and what a query needs of it. Rows [n_ctx] of n_kv_heads * d_head values; but
- * where k_tiled (half precision, d_head a multiple of 16), keys lie in tiles of 16 positions:
+ * where k_tiled (half precision, d_head a multiple of 16), keys lie in tiles of CPU_KEY_TILE positions:
  * [n_ctx / 16][n_kv_heads][d_head][16], rounded up to CPU_KEY_BLOCK positions. */
-enum { CPU_KEY_BLOCK = 64, CPU_ATTEND_ROWS = 24 };
+enum { CPU_KEY_TILE = 16, CPU_KEY_BLOCK = 64, CPU_ATTEND_ROWS = 24 };
 
 /* What a thread reads after the op in hand: asked for meanwhile, a line at a time, of its streams in turn. */
 typedef struct {
@@ -138,7 +138,7 @@ static inline size_t cpu_first_block(size_t window, size_t position)
 
 static inline const uint8_t *cpu_block_keys(const cpu_cache *c, uint32_t kv_head, size_t start)
 {
-    return c->k + start * c->k_row + kv_head * (c->k_tiled ? 16 : 1) * c->k_head;
+    return c->k + start * c->k_row + kv_head * (c->k_tiled ? CPU_KEY_TILE : 1) * c->k_head;
 }
 
 static inline const uint8_t *cpu_block_values(const cpu_cache *c, uint32_t kv_head, size_t start)
@@ -173,7 +173,7 @@ static inline void cpu_ask_block(const cpu_cache *c, uint32_t kv_head, size_t st
 {
     enum { LINE = 64 };
     const uint8_t *k = cpu_block_keys(c, kv_head, start), *v = cpu_block_values(c, kv_head, start);
-    const size_t step = c->k_tiled ? 16 : 1;
+    const size_t step = c->k_tiled ? CPU_KEY_TILE : 1;
     for (size_t j = 0; j < CPU_KEY_BLOCK; j++) {
         for (size_t i = 0; j % step == 0 && i < step * c->k_head; i += LINE)
             cpu_ask(k + j * c->k_row + i);
