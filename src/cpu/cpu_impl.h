@@ -12,7 +12,7 @@
 enum { CPU_ALIGN = 64, CPU_PAD = 32, CPU_BLOCK = 16, CPU_MAX_ROPES = 8 };
 
 /* Rows of one chunk: of one token at most ONE_ROWS, of many MANY_ROWS. */
-enum { CPU_ONE_ROWS = 512, CPU_MANY_ROWS = 32 };
+enum { CPU_ONE_ROWS = 1024, CPU_MANY_ROWS = 32 };
 
 typedef struct {
     const float *theta; // which op's frequencies

@@ -6,8 +6,8 @@
 /* ---- how rows are cut ----------------------------------------------------------------------------- */
 
 /* What one chunk reads while one token is computed: long enough for prefetching to run, where it does,
- * and short enough to share out evenly. Matrices of many megabytes take larger ones. */
-enum { CHUNK_BYTES = 24 * 1024, PLAIN_CHUNK_BYTES = 8 * 1024, MAX_CHUNK_BYTES = 320 * 1024, CHUNKS_A_THREAD = 8 };
+ * and short enough to share out evenly. Matrices of many megabytes take larger ones, and so does a thread alone. */
+enum { CHUNK_BYTES = 24 * 1024, PLAIN_CHUNK_BYTES = 8 * 1024, MAX_CHUNK_BYTES = 460 * 1024, CHUNKS_A_THREAD = 8 };
 
 static bool is_gated(const graph_linear *l)
 {
@@ -52,19 +52,22 @@ static size_t largest_part(const cpu *c, const graph_linear *op, const cpu_step 
     return largest;
 }
 
-/* Groups a chunk at the most, and no fewer than there are streams, unless threads would have too few chunks. */
+/* Groups a chunk at the most: as many in each stream, so that none ends before the others, and no fewer than there
+ * are streams, unless threads would have too few chunks. */
 static size_t most_groups(const cpu *c, const graph_linear *op, const cpu_step *s, const cpu_packed *p)
 {
     const size_t n_threads = pool_threads(c->pool), room = CPU_ONE_ROWS / PACK_ROWS;
     const size_t least = c->kernels.prefetches ? CHUNK_BYTES : PLAIN_CHUNK_BYTES;
     size_t bytes = p->n_groups * p->group_bytes / (CHUNKS_A_THREAD * n_threads);
     bytes = bytes < least ? least : bytes > MAX_CHUNK_BYTES ? MAX_CHUNK_BYTES : bytes;
-    if (n_threads == 1) // nobody to share with
+    if (n_threads == 1)
         bytes = MAX_CHUNK_BYTES;
+    const size_t fit = bytes / p->group_bytes < room ? bytes / p->group_bytes : room, streams = c->kernels.streams;
+    if (fit >= streams)
+        return fit - fit % streams;
     const size_t half_part = count_chunks(c, op, s, PACK_ROWS) / (2 * n_threads);
-    const size_t streams = half_part < c->kernels.streams ? half_part : c->kernels.streams;
-    const size_t groups = bytes / p->group_bytes > streams ? bytes / p->group_bytes : streams;
-    return groups < 1 ? 1 : groups > room ? room : groups;
+    const size_t least_groups = half_part < streams ? half_part : streams;
+    return fit > least_groups ? fit : least_groups > 1 ? least_groups : 1;
 }
 
 /* Rows a chunk, down to a third of the most, so that threads' parts are as alike as can be. */

@@ -11,8 +11,8 @@
 #define LANES_INLINE static inline __attribute__((always_inline)) LANES_TARGET
 
 enum {
-    LANES = 8, TILE_VECTORS = 2, TILE_TOKENS = 3, PREFETCH_BYTES = 4608, PREFETCH_NEAR_BYTES = 3456,
-    STREAMS = 2, HIGH_IN_PLACE = 0, SPLIT_BYTES = 1, BYTE_ZERO = 128, ATTEND_ROWS = 3
+    LANES = 8, TILE_VECTORS = 2, TILE_TOKENS = 3, PREFETCH_BYTES = 3584, PREFETCH_NEAR_BYTES = 2816,
+    STREAMS = 3, HIGH_IN_PLACE = 0, SPLIT_BYTES = 1, BYTE_ZERO = 128, ATTEND_ROWS = 3
 };
 /* Each step adds two products of at most `most` x 128 to 16 bits. */
 #define ACC_STEPS(most) (32767 / ((most) * 128 * 2))
