@@ -283,7 +283,7 @@ static void run_body(void *arg, uint32_t thread)
             cpu_norm(c, &op->u.norm, thread);
             break;
         case GRAPH_LINEAR:
-            cpu_ask_first_block(c, op, thread);
+            cpu_ask_new_lines(c, op, thread);
             cpu_linear(c, op, 0, c->n, NULL, thread);
             break;
         case GRAPH_ROPE_KV:

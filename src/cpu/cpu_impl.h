@@ -97,8 +97,8 @@ void cpu_norm(cpu *c, const graph_norm_op *op, uint32_t thread);
 void cpu_rope_kv(cpu *c, const graph_op *op, uint32_t thread);
 void cpu_attend(cpu *c, const graph_op *op, uint32_t thread);
 
-/* Before a linear, without a barrier: asks for what the attention after it, if there is one, reads first. */
-void cpu_ask_first_block(const cpu *c, const graph_op *op, uint32_t thread);
+/* Before a linear, without a barrier: asks for the lines of the cache that its outputs, if they are keys, go into. */
+void cpu_ask_new_lines(const cpu *c, const graph_op *op, uint32_t thread);
 
 /* Tokens row ... row + n - 1. logits: NULL, or where the one output goes (the head). */
 void cpu_linear(cpu *c, const graph_op *op, size_t row, size_t n, float *logits, uint32_t thread);

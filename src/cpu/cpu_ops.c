@@ -106,17 +106,20 @@ static cpu_cache open_cache(const cpu *c, const graph_attend *op)
                        .scale = op->scale};
 }
 
-/* One token's attention reads keys and values that nothing has touched since the token before. It asks for
- * them a block ahead; the first block of the head that a thread takes first is asked for before the product
- * that makes the new ones, when memory is idle. */
-void cpu_ask_first_block(const cpu *c, const graph_op *o, uint32_t thread)
+/* One token's keys and values go into lines that nothing has touched since the token before, keys into one for every
+ * other value: the thread that will write them asks for them before the product that makes them. */
+void cpu_ask_new_lines(const cpu *c, const graph_op *o, uint32_t thread)
 {
-    if (c->n != 1 || o + 2 >= c->graph->ops + c->graph->n_ops || o[1].kind != GRAPH_ROPE_KV || o[2].kind != GRAPH_ATTEND)
+    if (c->n != 1 || thread != 0 || o + 1 >= c->graph->ops + c->graph->n_ops || o[1].kind != GRAPH_ROPE_KV)
         return;
-    const graph_attend *op = &o[2].u.attend;
-    const cpu_cache cache = open_cache(c, op);
-    const size_t head = (size_t)cache.n_kv_heads * thread / pool_threads(c->pool);
-    cpu_ask_block(&cache, (uint32_t)head, cpu_first_block(op->window, c->first));
+    const uint32_t layer = o[1].u.rope_kv.layer;
+    const size_t n_keys = c->k_tiled ? CPU_KEY_TILE : 1, first = c->first / n_keys * n_keys;
+    const uint8_t *keys = cache_of(c, layer, false) + first * c->k_row;
+    const uint8_t *values = cache_of(c, layer, true) + c->first * c->v_row;
+    for (size_t i = 0; i < n_keys * c->k_row; i += CPU_ALIGN)
+        cpu_ask_to_change(keys + i);
+    for (size_t i = 0; i < c->v_row; i += CPU_ALIGN)
+        cpu_ask_to_change(values + i);
 }
 
 /* Keys of tokens t ... end - 1, which lie in one tile. */

@@ -146,8 +146,14 @@ static inline const uint8_t *cpu_block_values(const cpu_cache *c, uint32_t kv_he
     return c->v + start * c->v_row + kv_head * c->v_head;
 }
 
+/* GCC 12 takes a function that only prefetches for one without effects and drops its calls; an empty statement that it
+ * must keep is an effect. */
 #if defined(__GNUC__)
-#define CPU_PREFETCH(p, change, level) __builtin_prefetch(p, change, level)
+#define CPU_PREFETCH(p, change, level)             \
+    do {                                           \
+        __builtin_prefetch(p, change, level);      \
+        __asm__ volatile("");                      \
+    } while (0)
 #else
 #define CPU_PREFETCH(p, change, level) ((void)(p))
 #endif
