@@ -66,8 +66,8 @@ static size_t most_groups(const cpu *c, const graph_linear *op, const cpu_step *
     if (fit >= streams)
         return fit - fit % streams;
     const size_t half_part = count_chunks(c, op, s, PACK_ROWS) / (2 * n_threads);
-    const size_t least_groups = half_part < streams ? half_part : streams;
-    return fit > least_groups ? fit : least_groups > 1 ? least_groups : 1;
+    const size_t groups = half_part < streams ? half_part : streams, more = fit > groups ? fit : groups;
+    return more < 1 ? 1 : more;
 }
 
 /* Rows a chunk, down to a third of the most, so that threads' parts are as alike as can be. */

@@ -79,10 +79,16 @@ static void store_row(const cpu *c, uint32_t format, const float *x, size_t n, u
         quant_find(format)->quantize(x, to, n);
 }
 
-/* A position's keys into its tiles: every value goes into a column. */
+/* Where in a layer's keys the row, or the tile, of a position begins. */
+static size_t key_offset(const cpu *c, size_t position)
+{
+    return (c->k_tiled ? position / CPU_KEY_TILE * CPU_KEY_TILE : position) * c->k_row;
+}
+
+/* A position's keys into its tile: every value goes into a column. */
 static void put_tiled(const cpu *c, const uint16_t *row, size_t n, size_t position, uint8_t *cache)
 {
-    uint16_t *to = (uint16_t *)(void *)(cache + position / CPU_KEY_TILE * CPU_KEY_TILE * c->k_row) + position % CPU_KEY_TILE;
+    uint16_t *to = (uint16_t *)(void *)(cache + key_offset(c, position)) + position % CPU_KEY_TILE;
     for (size_t i = 0; i < n; i++)
         to[CPU_KEY_TILE * i] = row[i];
 }
@@ -113,10 +119,10 @@ void cpu_ask_new_lines(const cpu *c, const graph_op *o, uint32_t thread)
     if (c->n != 1 || thread != 0 || o + 1 >= c->graph->ops + c->graph->n_ops || o[1].kind != GRAPH_ROPE_KV)
         return;
     const uint32_t layer = o[1].u.rope_kv.layer;
-    const size_t n_keys = c->k_tiled ? CPU_KEY_TILE : 1, first = c->first / n_keys * n_keys;
-    const uint8_t *keys = cache_of(c, layer, false) + first * c->k_row;
+    const size_t key_bytes = (c->k_tiled ? CPU_KEY_TILE : 1) * c->k_row;
+    const uint8_t *keys = cache_of(c, layer, false) + key_offset(c, c->first);
     const uint8_t *values = cache_of(c, layer, true) + c->first * c->v_row;
-    for (size_t i = 0; i < n_keys * c->k_row; i += CPU_ALIGN)
+    for (size_t i = 0; i < key_bytes; i += CPU_ALIGN)
         cpu_ask_to_change(keys + i);
     for (size_t i = 0; i < c->v_row; i += CPU_ALIGN)
         cpu_ask_to_change(values + i);
@@ -130,7 +136,7 @@ static void put_keys(cpu *c, const graph_rope_kv *op, size_t t, size_t end, uint
     for (; t < end; t++) {
         const size_t position = c->first + t;
         float *k = cpu_value(c, op->k, t);
-        uint8_t *row = c->k_tiled ? work : keys + position * c->k_row;
+        uint8_t *row = c->k_tiled ? work : keys + key_offset(c, position);
         turn_heads(c, op, op->k_norm, k, s->n_kv_heads, t);
         store_row(c, c->opt.k_format, k, d_kv, row);
         if (c->k_tiled)
